@@ -358,8 +358,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a message that leaves the queue stays in the ledger',
     file: 'core/session-queue.ts',
-    from: '    letGo(this.#account, queues, delivery.message, deliveryBytes);\n    return delivery;',
-    to: '    return delivery;',
+    from: '    letGo(this.#account, queues, message, deliveryBytes);\n  }\n\n  /** Takes out everything',
+    to: '  }\n\n  /** Takes out everything',
   },
   {
     name: 'a message that leaves the queue still counts as queued',
@@ -1182,9 +1182,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'QoS 2 that is under way goes on to another member',
-    file: 'core/redistribution.ts',
-    from: '|| window.awaiting(packetId) !== Awaiting.puback || !isLeaving(delivery)',
-    to: '|| !isLeaving(delivery)',
+    file: 'core/handing-on.ts',
+    from: '|| delivery === null || window.awaiting(packetId) !== Awaiting.puback)',
+    to: '|| delivery === null)',
     simulation: 'cluster',
   },
   {

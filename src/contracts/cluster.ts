@@ -50,8 +50,8 @@ export interface SharedSubscriptions {
   /** Passes a message on from a member, before the store is told that it is done. `mayNotHave`: the rules say so. */
   handOn(clientId: string, group: string, message: Message, mayNotHave: boolean): void;
   /**
-   * What a member leaves behind is passed on in steps from now on: until what is returned is called, nobody is told that
-   * the member is done with any of it.
+   * What a member leaves behind is passed on in steps from now on: until what is returned is called, nobody is told
+   * that the member is done with any of it.
    */
   leaves(clientId: string): () => void;
 }

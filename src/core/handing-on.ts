@@ -67,8 +67,8 @@ export class HandingOn {
   }
 
   /**
-   * It has left a group, lost its connection, or ended: what others are to get goes on, and what else waits for one that
-   * has ended is dropped. `whenDone` is called once nothing is left to do; at once, if it is little.
+   * It has left a group, lost its connection, or ended: what others are to get goes on, and what else waits for one
+   * that has ended is dropped. `whenDone` is called once nothing is left to do; at once, if it is little.
    */
   begin(session: Session, whenDone: () => void): void {
     const { clientId, isEnded } = session;

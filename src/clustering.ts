@@ -63,7 +63,7 @@ export class Clustering {
   /** Rejects while no server answers, or with a `ConfigError` if they have other streams than this asks for. */
   static async open(options: ClusteringOptions): Promise<Clustering> {
     const until = Date.now() + patienceMs;
-    for (;;) {
+    for (let told = ''; ; ) {
       try {
         return await Clustering.#tryOpen(options);
       } catch (error) {
@@ -74,7 +74,10 @@ export class Clustering {
             cause,
           });
         }
-        options.log.warn({ cause: cause.message }, 'the servers of the cluster are not ready; they are tried again');
+        const seconds = patienceMs / 1_000;
+        const text = `the servers of the cluster are not ready; they are tried again for ${seconds} s`;
+        if (told !== cause.message) options.log.warn({ cause: cause.message }, text);
+        told = cause.message;
       }
       await delay(retryMs);
     }

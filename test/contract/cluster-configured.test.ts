@@ -114,6 +114,21 @@ describe.skipIf(natsServerVersion === null)(name, () => {
     expect(client.connack).toMatchObject({ reasonCode: 0 });
   });
 
+  test.each([
+    [
+      'copies',
+      { replicas: 3, logBytes: 64_000_000 },
+      /replicas is 3, and the nats-server is alone: set .* to 1, or run/,
+    ],
+    ['room', { replicas: 1, logBytes: 1e15 }, /no room for the 1000000000000000 bytes .*: raise max_file .*, or lower/],
+  ])(
+    'that want %s which their server does not have do not start, and say at once what to do',
+    async (name, wanted, why) => {
+      const config = configOf(name, servers.urls, { cluster: { name, servers: [...servers.urls], ...wanted } });
+      await expect(startApp(config)).rejects.toThrow(why);
+    },
+  );
+
   test('whose servers have streams with other settings do not start, and say which', async () => {
     const config = configOf('other', servers.urls, {
       cluster: { name: 'configured', servers: [...servers.urls], replicas: 1, logBytes: 65_000_000 },

@@ -51,6 +51,10 @@ function configOf(settings: StreamSettings, { name, prefix }: StreamPlace, repli
 
 /** JetStream's own number of the error. */
 const streamNotFound = 10_059;
+/** The server is alone, and keeps no copies. */
+const noReplicas = 10_074;
+/** Of what `max_file` allows. */
+const noStorage = 10_047;
 
 /** Makes the stream if there is none, and refuses one that is there with other settings. */
 export async function createStream(
@@ -86,6 +90,19 @@ async function createdBy(manager: JetStreamManager, config: Partial<StreamConfig
   try {
     return (await manager.streams.add(config)).config;
   } catch (error) {
+    const lasting = error instanceof JetStreamApiError ? lastingFault(error.code, config) : null;
+    if (lasting !== null) throw new Error(lasting, { cause: error });
     throw new EngineUnavailable(`Cannot make the stream ${config.name}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** What does not pass by itself, and what to do; null: it may pass. */
+function lastingFault(code: number, { name, num_replicas: copies, max_bytes: bytes }: Partial<StreamConfig>) {
+  if (code === noReplicas) {
+    const what = `cluster.replicas is ${copies}, and the nats-server is alone`;
+    return `${what}: set cluster.replicas to 1, or run at least ${copies} nats-servers as one cluster`;
+  }
+  if (code !== noStorage) return null;
+  const what = `The nats-server has no room for the ${bytes} bytes of the stream ${name}`;
+  return `${what}: raise max_file in the section jetstream of its configuration, or lower cluster.logBytes or cluster.recordBytes`;
 }

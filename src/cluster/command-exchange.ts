@@ -7,7 +7,7 @@
  */
 import type { Timers } from '../base/clock.ts';
 import { CursorError } from '../base/pages.ts';
-import { type EngineBus, NobodyAnswers } from '../contracts/cluster-engine.ts';
+import { type EngineBus, NoAnswerInTime, NobodyAnswers } from '../contracts/cluster-engine.ts';
 import { CommandFailure, type FailureKind, failures } from '../contracts/failures.ts';
 import { type CommandPeers, type NodeCommand, NodeSilent } from '../contracts/node-commands.ts';
 import type { Membership } from './membership.ts';
@@ -122,8 +122,11 @@ export class CommandExchange implements CommandPeers {
     try {
       return Buffer.from(await bus.request(subjectOf(node), bytes, waitMs));
     } catch (cause) {
-      const isGone = cause instanceof NobodyAnswers;
-      throw new NodeSilent(isGone ? 'it is not connected' : (cause as Error).message, { cause });
+      if (cause instanceof NobodyAnswers) throw new NodeSilent('it is not connected', { cause });
+      const isLate = cause instanceof NoAnswerInTime;
+      throw new NodeSilent(isLate ? `it has not answered within ${waitMs / 1_000} s` : (cause as Error).message, {
+        cause,
+      });
     }
   }
 

@@ -151,6 +151,9 @@ export class EngineUnavailable extends Error {
   override readonly name = 'EngineUnavailable';
 }
 
+/** Whoever answers this subject has not done so in time. */
+export class NoAnswerInTime extends EngineUnavailable {}
+
 /** No node answers this subject now. */
 export class NobodyAnswers extends Error {
   override readonly name = 'NobodyAnswers';

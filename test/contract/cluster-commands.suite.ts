@@ -380,7 +380,7 @@ export function describeCommands(name: string, start: () => Promise<CommandsUnde
           .catch((error: unknown) => error);
 
         expect(list.items.map(({ clientId }) => clientId)).toEqual([here]);
-        expect(list.unanswered).toMatchObject([{ node: four.id }]);
+        expect(list.unanswered).toEqual([{ node: four.id, why: 'it has not answered within 1.5 s' }]);
         expect(lost).toMatchObject({
           kind: 'unavailable',
           message: expect.stringContaining(`node ${four.id} may have it`),

@@ -1,6 +1,6 @@
 /** Messages between the nodes of one process. */
 import { assert } from '../../base/assert.ts';
-import { type EngineBus, EngineUnavailable, NobodyAnswers, type OnMessage } from '../../contracts/cluster-engine.ts';
+import { type EngineBus, NoAnswerInTime, NobodyAnswers, type OnMessage } from '../../contracts/cluster-engine.ts';
 import { checkSubject } from '../checks.ts';
 import { delayOf, type Ends, happens, type Network } from './network.ts';
 
@@ -49,7 +49,7 @@ export class MemoryBus implements EngineBus {
     return new Promise((resolve, reject) => {
       const giveUp = () =>
         timers.after(timeoutMs, () =>
-          atSender(() => reject(new EngineUnavailable(`No answer to ${subject} in ${timeoutMs} ms`))),
+          atSender(() => reject(new NoAnswerInTime(`No answer to ${subject} in ${timeoutMs} ms`))),
         );
       if (happens(network, faults.lostRequest)) return giveUp();
       const answered = (answer: Uint8Array) => {

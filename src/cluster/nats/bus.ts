@@ -1,6 +1,12 @@
 /** Messages between nodes, on subjects of NATS that nothing stores. */
-import { type Msg, RequestError, type Subscription } from '@nats-io/transport-node';
-import { type EngineBus, EngineUnavailable, NobodyAnswers, type OnMessage } from '../../contracts/cluster-engine.ts';
+import { type Msg, RequestError, type Subscription, TimeoutError } from '@nats-io/transport-node';
+import {
+  type EngineBus,
+  EngineUnavailable,
+  NoAnswerInTime,
+  NobodyAnswers,
+  type OnMessage,
+} from '../../contracts/cluster-engine.ts';
 import { checkSubject } from '../checks.ts';
 import type { Link } from './link.ts';
 import { escapeSubject } from './subjects.ts';
@@ -24,6 +30,9 @@ export class NatsBus implements EngineBus {
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders()) {
         throw new NobodyAnswers(`No node of the cluster answers ${subject}`, { cause: error });
+      }
+      if (error instanceof TimeoutError) {
+        throw new NoAnswerInTime(`No answer to ${subject} in ${timeoutMs} ms`, { cause: error });
       }
       throw new EngineUnavailable(`No answer to ${subject}: ${(error as Error).message}`, { cause: error });
     }

@@ -15,25 +15,31 @@ import { builtModule } from '../base/worker-file.ts';
 const fileBeside = (name: string) => fileURLToPath(new URL(`./${name}`, builtModule(import.meta.url)));
 
 const file = fileBeside('broker.cjs');
-/** V8 compares neither the platform nor more of a source than its length: name and hash stand for them. */
+/**
+ * V8 compares neither the platform nor more of a source than its length, and runs damaged code, which crashes the
+ * process: name and hash stand for all of these.
+ */
 export const codeFile: string = fileBeside(`broker-${process.version}-${process.platform}-${process.arch}.code`);
-const hashOf = (source: string) => createHash('sha1').update(source, 'latin1').digest();
+const hashBytes = 20;
+const hashOf = (source: string, code: Buffer) => createHash('sha1').update(source, 'latin1').update(code).digest();
 
 export const readSource = (): string => readFileSync(file, 'utf8');
 
-/** Undefined where there is none of this source. */
+/** Undefined where there is none of this source, or a damaged one. */
 export function readCode(source: string, from: string = codeFile): Buffer | undefined {
   try {
     const kept = readFileSync(from);
-    const hash = hashOf(source);
-    return hash.equals(kept.subarray(0, hash.length)) ? kept.subarray(hash.length) : undefined;
+    const code = kept.subarray(hashBytes);
+    return hashOf(source, code).equals(kept.subarray(0, hashBytes)) ? code : undefined;
   } catch {
     return undefined;
   }
 }
 
-export const codeOf = (source: string, script: Script): Buffer =>
-  Buffer.concat([hashOf(source), script.createCachedData()]);
+export function codeOf(source: string, script: Script): Buffer {
+  const code = script.createCachedData();
+  return Buffer.concat([hashOf(source, code), code]);
+}
 
 export function compile(source: string, code: Buffer | undefined): Script {
   return new Script(source, {

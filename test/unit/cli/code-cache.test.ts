@@ -40,3 +40,18 @@ test('code of another source is not used, though V8 would take it for its length
   expect(readCode(two, file)).toBeUndefined();
   expect(compile(two, code.subarray(20)).cachedDataRejected).toBe(false);
 });
+
+test('code that has been damaged on its disk is not used, since it would crash the process', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-code-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [file, source] = [join(folder, 'code'), '(() => 1)'];
+  const code = codeOf(source, compile(source, undefined));
+  for (const at of [20, code.length >> 1, code.length - 1]) {
+    const damaged = Buffer.from(code);
+    damaged[at]! ^= 1;
+    writeFileSync(file, damaged);
+    expect(readCode(source, file), `byte ${at}`).toBeUndefined();
+  }
+  writeFileSync(file, code.subarray(0, 10));
+  expect(readCode(source, file)).toBeUndefined();
+});

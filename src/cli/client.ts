@@ -166,13 +166,18 @@ const socketOf = (url: string) => (url.startsWith(socketScheme) ? url.slice(sock
 export function connected(client: MqttClient, target: Target): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) => reject(new CommandError(`Cannot connect to ${target.name}: ${why}`));
-    client.once('connect', () => resolve());
+    const closed = () => void hungUp(target).then(fail);
+    client.once('connect', () => {
+      // It speaks MQTT: trying TLS there would only leave a warning in its log.
+      client.off('close', closed);
+      resolve();
+    });
     // Stays for the client's life: an error after this one has its consequence in `close`.
     client.on('error', (error) => {
       // Whoever hangs up says not why.
       if (error.message !== 'socket hang up') fail(explain(error, target));
     });
-    client.once('close', () => void hungUp(target).then(fail));
+    client.once('close', closed);
   });
 }
 

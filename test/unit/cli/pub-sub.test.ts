@@ -1,7 +1,7 @@
 /** `sluice pub` and `sluice sub` against the broker, in this process. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -142,6 +142,28 @@ describe('a message gets through', () => {
     await io.stdout.until(/x/);
     expect(io.stdout.text).toBe('x\n');
   });
+});
+
+test('pub and sub connect once, and do not try TLS at a broker that they have spoken with', async () => {
+  let connections = 0;
+  const forward = createServer((socket) => {
+    connections++;
+    const onward = connect(broker.port, '127.0.0.1');
+    socket.on('error', () => onward.destroy()).pipe(onward);
+    onward.on('error', () => socket.destroy()).pipe(socket);
+  });
+  forward.listen(0, '127.0.0.1');
+  await once(forward, 'listening');
+  const at = String((forward.address() as AddressInfo).port);
+  const { code } = await subscribing('-p', at, '-t', 'once', '-C', '1');
+  expect(await sluice('pub', '-p', at, '-t', 'once', '-m', 'x')).toEqual(done);
+  expect(await code).toBe(0);
+  // Comes after any other that was opened before.
+  const last = connect(Number(at), '127.0.0.1');
+  await once(forward, 'connection');
+  expect(connections).toBe(3);
+  last.destroy();
+  forward.close();
 });
 
 describe('sub', () => {

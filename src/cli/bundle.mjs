@@ -8,7 +8,7 @@
  * Packages stay where npm has put them, except for those of many files that every start loads, and in the broker's file
  * those that CommonJS cannot load.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -105,5 +105,6 @@ if (!isFresh()) {
   assertOneByte(readFileSync(join(making, 'broker.cjs'), 'utf8'));
   rmSync(target, { recursive: true, force: true });
   renameSync(making, target);
-  execFileSync(process.execPath, [join(target, 'code-cache.js')], { stdio: 'inherit' });
+  // What it says is enough: without V8's code a broker starts, too.
+  spawnSync(process.execPath, [join(target, 'code-cache.js')], { stdio: 'inherit' });
 }

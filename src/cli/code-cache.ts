@@ -2,15 +2,15 @@
  * `node dist/program/code-cache.js`, after the build: makes V8's code of the broker, for the Node that runs this.
  *
  * V8 gives the code of all functions that have been called so far. So a broker starts here and takes a client, with the
- * options that brokers have, since V8 rejects code that was made with others. A build goes on without it: such brokers
- * start from their source.
+ * options that brokers have, since V8 rejects code that was made with others. The build goes on without it: such
+ * brokers start from their source.
  */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import v8 from 'node:v8';
 import { generate, type Packet, parser } from 'mqtt-packet';
@@ -29,6 +29,7 @@ function makeInOtherProcess(missing: readonly string[]): void {
   });
   if (status === 0 && existsSync(codeFile)) return;
   process.stderr.write(`V8's code of the broker was not made, and brokers start from their source:\n${stderr}\n`);
+  process.exitCode = 1;
 }
 
 async function makeCode(): Promise<void> {
@@ -94,6 +95,21 @@ async function beClient(socket: Socket): Promise<void> {
   await once(socket, 'close');
 }
 
+/** Before a broker is started in vain. */
+function isWritable(): boolean {
+  try {
+    accessSync(dirname(codeFile), constants.W_OK);
+    return true;
+  } catch {
+    const who = 'run this as the user that owns it, with sudo for example';
+    process.stderr.write(`Cannot write into ${dirname(codeFile)}: ${who}. Brokers start without it, a little slower\n`);
+    process.exitCode = 1;
+    return false;
+  }
+}
+
 const missing = missingEngineOptions();
-if (missing.length > 0) makeInOtherProcess(missing);
+if (!isWritable()) {
+  // It has said so.
+} else if (missing.length > 0) makeInOtherProcess(missing);
 else await makeCode();

@@ -240,6 +240,7 @@ export const texts = {
     state: 'State',
     states: { all: 'All', connected: 'Connected', absent: 'Away' },
     counts: (connected: string, absent: string) => `${connected} connected, ${absent} away`,
+    atThisNode: ', at this node',
     connected: 'Connected',
     absent: 'Away',
     absentSince: (time: string) => `Away, ${time}`,

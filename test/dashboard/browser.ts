@@ -36,8 +36,8 @@ async function connectToBrowser(): Promise<Browser> {
   return chromium.connect(answer);
 }
 
-/** Called once in a file, outside of its tests. */
-export function dashboard(config: ConfigInput = {}): Dashboard {
+/** Called once in a file, outside of its tests; `configure`: as known when the broker starts. */
+export function dashboard(configure: ConfigInput | (() => ConfigInput) = {}): Dashboard {
   let directory = '';
   let sluice: SluiceBroker | null = null;
   let browser: Browser;
@@ -48,6 +48,7 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
   const faults: string[] = [];
 
   const start = async () => {
+    const config = typeof configure === 'function' ? configure() : configure;
     const admin = { listeners: [{ port: adminPort }], ...config.admin };
     const listeners = [{ kind: 'tcp' as const, port: mqttPort }];
     const store = { kind: 'level' as const, directory: join(directory, 'data') };

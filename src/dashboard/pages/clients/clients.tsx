@@ -8,7 +8,7 @@ import { PagedTable } from '../../parts/paged-table.tsx';
 import { Search } from '../../parts/search.tsx';
 import { Empty } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
-import { clientColumns } from './columns.tsx';
+import { clientColumns, clusterClientColumns } from './columns.tsx';
 
 const { clients: text, titles } = texts;
 const states = ['all', 'connected', 'absent'] as const;
@@ -16,6 +16,7 @@ const states = ['all', 'connected', 'absent'] as const;
 export function Clients() {
   const { q = '', state = 'all', user = '' } = address.value.query;
   const { answer: status } = useAnswer('status', {});
+  const isNode = status?.durability === 'cluster';
   const connected = state === 'all' ? null : state === 'connected';
   const request: RequestOf<'clients list'> = { clientIdContains: q || null, username: user || null, connected };
   const isFiltered = q !== '' || user !== '' || connected !== null;
@@ -24,15 +25,19 @@ export function Clients() {
       <header class="page-head">
         <h1>{titles.clients}</h1>
         {status !== undefined && (
-          <p class="quiet">{text.counts(number(status.clients.connected), number(status.clients.absent))}</p>
+          <p class="quiet">
+            {text.counts(number(status.clients.connected), number(status.clients.absent))}
+            {isNode && text.atThisNode}
+          </p>
         )}
       </header>
       <PagedTable
+        key={isNode ? 'cluster' : 'broker'}
         caption={titles.clients}
         name="clients"
         command="clients list"
         request={request}
-        columns={clientColumns}
+        columns={isNode ? clusterClientColumns : clientColumns}
         keyOf={({ clientId }) => clientId}
         linkOf={({ clientId }) => linkToClient(clientId)}
         tools={

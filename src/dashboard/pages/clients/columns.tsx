@@ -39,7 +39,11 @@ export const clientColumns: readonly Column<Session>[] = [
     isUsual: false,
     cell: ({ expirySeconds }) => (expirySeconds === null ? texts.clients.never : duration(expirySeconds)),
   },
-  { id: 'node', ...text.node, isUsual: false, cell: ({ node }) => node },
+];
+
+export const clusterClientColumns: readonly Column<Session>[] = [
+  ...clientColumns,
+  { id: 'node', ...text.node, cell: ({ node }) => node },
 ];
 
 export function SessionState({ session }: { readonly session: Pick<Session, 'isConnected' | 'disconnectedAt'> }) {

@@ -16,6 +16,8 @@ export interface ClusterCheckOptions {
   readonly replicas: 1 | 3 | 5 | null;
 }
 
+const accountRemedy = 'Where servers have just started, try again in some seconds; else let the account use JetStream';
+
 export async function examineCluster({ nats, monitors, replicas }: ClusterCheckOptions): Promise<Finding[]> {
   const servers = await Promise.all(nats.servers.map((url) => readServer(url, nats).catch((error: Error) => error)));
   const reached = servers.filter((each): each is ServerFacts => !(each instanceof Error));
@@ -29,7 +31,7 @@ export async function examineCluster({ nats, monitors, replicas }: ClusterCheckO
   const copies = replicas ?? (reached.length === 1 && nats.servers.length === 1 ? 1 : 3);
   found.push(...replicaFindings(reached, copies));
   const account = await readAccount(nats).catch((error: Error) => error);
-  if (account instanceof Error) found.push(fault('account', account.message, 'Let the account use JetStream'));
+  if (account instanceof Error) found.push(fault('account', account.message, accountRemedy));
   else found.push(...accountFindings(account));
   const trial = await tryOut(nats, copies).catch((error: Error) => error);
   found.push(trial instanceof Error ? failedTrial(trial, copies) : trialFinding(trial as Trial, copies));

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 import { builtModule } from '../base/worker-file.ts';
 
 const fileBeside = (name: string) => fileURLToPath(new URL(`./${name}`, builtModule(import.meta.url)));
@@ -44,11 +44,13 @@ export function codeOf(source: string, script: Script): Buffer {
 export function compile(source: string, code: Buffer | undefined): Script {
   return new Script(source, {
     filename: file,
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(code === undefined ? {} : { cachedData: code }),
   });
 }
 
+/** V8 keeps no way to load modules with its code, so that is handed in as well. */
+const importModule = (specifier: string): Promise<unknown> => import(specifier);
+
 export function runBroker(script: Script): void {
-  script.runInThisContext()(createRequire(file), file);
+  script.runInThisContext()(createRequire(file), file, importModule);
 }

@@ -9,7 +9,7 @@
  * those that CommonJS cannot load.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
@@ -43,6 +43,16 @@ function loadBrokerFile({ onResolve }) {
   onResolve({ filter: /^\.\/(broker|start)\.ts$/ }, ({ resolveDir }) =>
     resolveDir === import.meta.dirname ? { path: join(resolveDir, 'load-broker.ts') } : null,
   );
+}
+
+/** What is left of `import(…)` is of packages and plugins; by a name as long as before, so that the source map fits. */
+function handInImports(file) {
+  const source = readFileSync(file, 'utf8');
+  if (/\bImport\b/.test(source.replace('Import)', '')))
+    throw new Error('broker.cjs has something called Import already');
+  const changed = source.replaceAll(/(?<![.\w$])import\(/g, 'Import(');
+  assertOneByte(changed);
+  writeFileSync(file, changed);
 }
 
 /** V8 keeps a byte for each character of a source, or two for each if a single one needs two. */
@@ -94,7 +104,7 @@ if (!isFresh()) {
     define: { 'import.meta.url': 'moduleUrl' },
     // A function, as `broker-file.ts` runs it.
     banner: {
-      js: "(function (require, __filename) { const moduleUrl = require('node:url').pathToFileURL(__filename).href;",
+      js: "(function (require, __filename, Import) { const moduleUrl = require('node:url').pathToFileURL(__filename).href;",
     },
     footer: { js: '})' },
     // V8 keeps the source in memory: without comments and indents it is a third shorter.
@@ -102,7 +112,7 @@ if (!isFresh()) {
     lineLimit: 120,
     legalComments: 'linked',
   });
-  assertOneByte(readFileSync(join(making, 'broker.cjs'), 'utf8'));
+  handInImports(join(making, 'broker.cjs'));
   rmSync(target, { recursive: true, force: true });
   renameSync(making, target);
   // What it says is enough: without V8's code a broker starts, too.

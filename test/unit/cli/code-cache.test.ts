@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -27,6 +28,35 @@ test('V8 takes the code that the build has made of the broker', () => {
 
 test('V8 rejects it in a process with other options, which starts from the source', () => {
   expect(isRejected([...engineOptions, '--max-lazy'])).toBe('true');
+});
+
+test.each([
+  { from: "V8's code", options: engineOptions },
+  { from: 'its source', options: [...engineOptions, '--max-lazy'] },
+])('a broker from $from loads plugins and packages of modules, and warns of nothing', async ({ options }) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-code-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'plugin.mjs'), 'export default () => async () => {};');
+  const config = {
+    listeners: [{ kind: 'tcp', port: 0 }],
+    admin: { listeners: [] },
+    store: { kind: 'memory' },
+    log: { format: 'pretty' },
+    pipelines: [{ name: 'plugged', filter: '#', stages: [{ plugin: { file: './plugin.mjs' } }] }],
+  };
+  writeFileSync(join(folder, 'sluice.json'), JSON.stringify(config));
+  const child = spawn(process.execPath, [...options, mainFile, 'start', '--config', 'sluice.json'], { cwd: folder });
+  const ended = once(child, 'exit');
+  const printed = { out: '', error: '' };
+  child.stderr.on('data', (bytes) => (printed.error += bytes));
+  child.stdout.on('data', (bytes) => {
+    printed.out += bytes;
+    if (printed.out.includes('process ')) child.kill('SIGTERM');
+  });
+  const [code] = await ended;
+  expect(printed.error).not.toMatch(/Warning|cannot load/);
+  expect(printed.out).toContain('listening on mqtt://');
+  expect(code).toBe(0);
 });
 
 test('code of another source is not used, though V8 would take it for its length', () => {

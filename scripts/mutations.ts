@@ -1139,7 +1139,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a session joins a node whose tail is behind what it has had',
-    file: 'cluster/adoption.ts',
+    file: 'cluster/ownership.ts',
     from: '    await this.#options.messages.reached(at);\n',
     to: '',
     simulation: 'cluster',

@@ -80,9 +80,8 @@ export class Adoption {
     await this.#join({ clientId, session, wills, start, sharedStart, at, isOurs: true });
   }
 
-  /** What another node has given out, and the log behind that. */
+  /** What another node has given out, and the log behind that: this node has read as far. */
   async take(clientId: string, bytes: Buffer, at: Sequence): Promise<void> {
-    await this.#options.messages.reached(at);
     const session = await this.#decode(bytes);
     await this.#join({ clientId, session, wills: [], start: at, sharedStart: at, at, isOurs: false });
   }

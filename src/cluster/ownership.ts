@@ -150,14 +150,20 @@ export class Ownership {
     return ReasonCode.ServerUnavailable;
   }
 
-  /** False: it is to be tried again. */
+  /**
+   * False: it is to be tried again. A node claims nothing before it has read as far in the log as the last owner had:
+   * until then its members are as they were before, and it would pass on again what that owner has given or passed on.
+   */
   async #tryClaim(clientId: string): Promise<boolean> {
     const { records, node, membership } = this.#options;
     const owned = this.#owned.get(clientId);
     if (owned !== undefined) return !owned.isHandedOut || this.#swap(clientId, owned.revision);
     const record = await records.get(clientId);
     const left = record === null ? null : decodeRecord(record.value, this.#options.sessions.topics);
-    if (left === null || left.owner === null) return this.#swap(clientId, record?.revision ?? 0);
+    if (left === null || left.owner === null) {
+      if (left !== null) await this.#options.messages.reached(left.at);
+      return this.#swap(clientId, record?.revision ?? 0);
+    }
     // Null: its record is on the way here.
     const owner = left.owner === node ? 'us' : (membership.nodes.get(left.owner)?.state ?? null);
     if (owner === 'us' || owner === 'dead') {
@@ -178,8 +184,9 @@ export class Ownership {
       return false;
     }
     if (offer === null) return false;
-    const { state } = offer;
-    if (state !== null) await this.#adoption.take(clientId, state, offer.at);
+    const { state, at } = offer;
+    await this.#options.messages.reached(at);
+    if (state !== null) await this.#adoption.take(clientId, state, at);
     if (!(await this.#swap(clientId, offer.revision))) return false;
     if (offer.state !== null) this.takeovers++;
     bus.broadcast(takenSubject, Buffer.from(clientId));

@@ -30,8 +30,13 @@ export function describeMembers(name: string, start: () => Promise<EngineUnderTe
       const messageId = client.newId();
       client.send({ cmd: 'publish', topic, payload, qos, retain: false, dup: false, ...(qos > 0 && { messageId }) });
     };
-    /** Resolves once all exchanges are over. */
+    /** Resolves once all exchanges are over; no more at a time than the broker's Receive Maximum. */
     const publish = async (client: WireClient, topic: string, payloads: readonly string[], qos: 0 | 1 | 2) => {
+      for (let at = 0; at < payloads.length; at += 1_000) {
+        await publishSome(client, topic, payloads.slice(at, at + 1_000), qos);
+      }
+    };
+    const publishSome = async (client: WireClient, topic: string, payloads: readonly string[], qos: 0 | 1 | 2) => {
       for (const payload of payloads) send(client, topic, payload, qos);
       for (let left = qos === 0 ? 0 : payloads.length; left > 0; ) {
         const { cmd, messageId, reasonCode } = await client.next();

@@ -129,26 +129,31 @@ describe.skipIf(natsServerVersion === null)(`nodes of one machine${withoutNats}`
   }
 
   test('share the port, are one broker to whoever looks, and stop in good order', async () => {
-    const { child, ended, port, pidsOf, text } = await startNodes(3, 'together');
+    const { child, ended, port, pidsOf, text } = await startNodes(2, 'together');
     const prefix = unique('client');
-    const clients = await Promise.all(
-      Array.from({ length: 9 }, (_, number) =>
-        comeIn(() => WireClient.connect(port, { version: 5, clientId: `${prefix}-${number}` })),
-      ),
-    );
+    const clients: WireClient[] = [];
+    const come = async () => {
+      const clientId = `${prefix}-${String.fromCharCode(97 + clients.length)}`;
+      clients.push(await comeIn(() => WireClient.connect(port, { version: 5, clientId })));
+    };
+    for (let left = 6; left > 0; left--) await come();
     await clients[0]!.subscribe('a', { qos: 1 });
     await clients[1]!.publish('a', 'x', { qos: 1 });
     expect(String((await clients[0]!.next('publish')).payload)).toBe('x');
 
-    const list = sluice('clients', 'list', '--json');
-    expect(await list.ended).toBe(0);
-    const shown = list
-      .text()
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { clientId: string; node: string });
-    expect(shown.map(({ clientId }) => clientId).sort()).toEqual(clients.map((_, number) => `${prefix}-${number}`));
-    expect(new Set(shown.map(({ node }) => node.slice(0, 6)))).toEqual(new Set(['here-1', 'here-2', 'here-3']));
+    const shown = async () => {
+      const list = sluice('clients', 'list', '--json');
+      expect(await list.ended).toBe(0);
+      const lines = list.text().trim().split('\n');
+      return lines.map((line) => JSON.parse(line) as { clientId: string; node: string });
+    };
+    expect((await shown()).map(({ clientId }) => clientId).sort()).toEqual(
+      clients.map((_, number) => `${prefix}-${String.fromCharCode(97 + number)}`),
+    );
+    // A node that sent some away, while its servers did not answer, gets the next ones.
+    const nodesOf = async () => new Set((await shown()).map(({ node }) => node.slice(0, 6)));
+    while ((await nodesOf()).size < 2 && clients.length < 20) await come();
+    expect(await nodesOf()).toEqual(new Set(['here-1', 'here-2']));
     expect(text()).toMatch(/"node":"here-2".*"msg":"started"/);
 
     // As a service manager may: to all of them.

@@ -782,8 +782,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a borrowed message is kept without a copy',
     file: 'protocol/message.ts',
-    from: 'if (!this.#isBorrowed) return this;',
-    to: 'if (!this.#isBorrowed || this.qos === 0) return this;',
+    from: 'if (packet === null) return this;',
+    to: 'if (packet === null || this.qos === 0) return this;',
   },
   // A message for very many
   {

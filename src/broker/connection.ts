@@ -335,10 +335,11 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   /** Returns how many bytes the packet has. */
   #write(message: Message, header: PublishHeader): number {
     const output = this.#output;
-    if (message.packetForm >= 0 && message.packetForm === formOf(header)) {
-      const bytes = message.payloadEnd - message.packetStart;
+    const { packet } = message;
+    if (packet !== null && packet.form >= 0 && packet.form === formOf(header)) {
+      const bytes = message.payloadEnd - packet.start;
       if (bytes <= largePublish) {
-        output.passOn(message, header.packetId);
+        output.passOn(message, packet, header.packetId);
         return bytes;
       }
     }

@@ -11,7 +11,7 @@ import { copyBytes, type PublishHeader, varintSize, writePublish } from '../code
 import { type Run, settleLater } from '../codec/runs.ts';
 import type { ByteStream, Framing } from '../contracts/transport.ts';
 import { hold, letGo, messageFootprint } from '../core/footprint.ts';
-import type { Message } from '../protocol/message.ts';
+import type { DecodedPacket, Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
 
 /** The payload of a larger PUBLISH is not copied into a chunk: it goes out from where it lies. */
@@ -118,8 +118,8 @@ export class Output implements Run {
    * Sends on the packet that a borrowed message was decoded from, under this packet identifier; 0: it has none. It is
    * copied with those that follow it, before its bytes are written over: see `codec/runs.ts`.
    */
-  passOn({ bytes, packetStart, payloadEnd, bodyStart, topic }: Message, packetId: PacketId): void {
-    if (this.#run !== bytes || this.#runEnd !== packetStart) this.#beginRun(bytes, packetStart);
+  passOn({ bytes, payloadEnd, topic }: Message, { start, bodyStart }: DecodedPacket, packetId: PacketId): void {
+    if (this.#run !== bytes || this.#runEnd !== start) this.#beginRun(bytes, start);
     this.#runEnd = payloadEnd;
     if (packetId > 0) this.#runIds.push(bodyStart + topic.encodedBytes - this.#runStart, packetId);
     // What is full is to be seen while more of them come.

@@ -35,7 +35,7 @@ export class PublishDecoder {
 
   /** The packet is `bytes[packetStart, end)`; its fixed header ends at `start`, and its first byte is `header`. */
   decode(header: number, bytes: Buffer, packetStart: number, start: number, end: number, hasProperties: boolean): void {
-    const message = this.message;
+    const { message } = this;
     const qos = ((header >> 1) & 3) as QoS | 3;
     if (qos === 3) throw malformed('PUBLISH with QoS 3'); // [MQTT5 3.3.1-4]
     this.dup = (header & 8) !== 0;
@@ -59,8 +59,9 @@ export class PublishDecoder {
     message.expirySeconds = -1;
     message.bytes = bytes;
     message.propertiesStart = message.propertiesEnd = at;
-    message.packetStart = packetStart;
-    message.bodyStart = start;
+    const packet = message.packet!;
+    packet.start = packetStart;
+    packet.bodyStart = start;
     this.topicAlias = 0;
     if (hasProperties) at = this.#properties(bytes, at, end);
     message.payloadStart = at;
@@ -69,7 +70,7 @@ export class PublishDecoder {
     if (topicEnd > topicStart) {
       message.rename(this.#topics.intern(bytes, topicStart, topicEnd));
       const isItsOwn = this.topicAlias > 0 || message.expirySeconds >= 0 || this.#isFromServer;
-      if (!isItsOwn) message.packetForm = hasProperties ? header | withProperties : header;
+      if (!isItsOwn) packet.form = hasProperties ? header | withProperties : header;
     } else if (this.topicAlias > 0) message.rename(noTopic);
     else if (hasProperties)
       throw violation('PUBLISH without topic and without topic alias'); // [MQTT5 3.3.2.1]

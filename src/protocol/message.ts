@@ -48,6 +48,21 @@ export class SharedContent {
   }
 }
 
+/** Where a borrowed message comes from: what a message that is kept has no use for, and no room. */
+export class DecodedPacket {
+  /** Rises each time the message is filled anew: the same object, another message. */
+  serial = 0;
+  /**
+   * For who sends on the packet as it came: its fixed header begins and ends here, and the form is that of `formOf` in
+   * `codec/publish.ts`; -1: the message is another than the packet says.
+   */
+  start = 0;
+  bodyStart = 0;
+  form = -1;
+  /** The copy of the message that lasts, once there is one. */
+  kept: Message | null = null;
+}
+
 export class Message {
   /** Changed by `rename`. */
   readonly topic: Topic;
@@ -59,13 +74,8 @@ export class Message {
   propertiesEnd = 0;
   payloadStart = 0;
   payloadEnd = 0;
-  /**
-   * Of a borrowed message, for who sends on the packet that it was decoded from: its fixed header begins and ends here,
-   * and the form is that of `formOf` in `codec/publish.ts`; -1: the message is another than the packet says.
-   */
-  packetStart = 0;
-  bodyStart = 0;
-  packetForm = -1;
+  /** Null: it is not borrowed. */
+  packet: DecodedPacket | null = null;
   /** As received, in seconds; -1 where the publisher set none. */
   expirySeconds = -1;
   /** Milliseconds since the epoch; set by who received it. */
@@ -74,14 +84,10 @@ export class Message {
   id = 0;
   /** Null: it is in common with no other message, as far as anybody knows. */
   content: SharedContent | null = null;
-  /** Rises each time a borrowed message is filled anew: the same object, another message. */
-  serial = 0;
   /** Who published it: see `publisher.ts`. Null: not known any more. */
   publisher: string | null = null;
   /** A slot for what is retained: where its bytes lie. */
   slab: object | null = null;
-  #isBorrowed = false;
-  #kept: Message | null = null;
   /** The message whose bytes it shares; null: they are its own. */
   #original: Message | null = null;
   /** How many queues, windows and others keep its bytes in memory. */
@@ -94,7 +100,7 @@ export class Message {
   /** A message that a decoder fills again and again, over bytes that do not last: see `keep`. */
   static borrowed(topic: Topic): Message {
     const message = new Message(topic);
-    message.#isBorrowed = true;
+    message.packet = new DecodedPacket();
     return message;
   }
 
@@ -148,24 +154,31 @@ export class Message {
     return this.expiresAt <= now;
   }
 
-  /** For the decoder: what follows describes another message. */
+  /** Of a borrowed message: it rises each time it is filled anew, and is another message then. */
+  get serial(): number {
+    return this.packet === null ? 0 : this.packet.serial;
+  }
+
+  /** For whoever fills a borrowed message: what follows describes another one. */
   renew(): void {
-    this.#kept = null;
-    this.serial++;
-    this.packetForm = -1;
+    const { packet } = this;
+    if (packet === null) return;
+    packet.kept = null;
+    packet.serial++;
+    packet.form = -1;
   }
 
   /** What is stored of it already, or of others with the same content, has another name. */
   rename(topic: Topic): void {
     (this as { topic: Topic }).topic = topic;
     this.content = null;
-    this.packetForm = -1;
+    if (this.packet !== null) this.packet.form = -1;
   }
 
   /** Within its bytes, what stands before the rest of its properties is not theirs any more. */
   cutProperties(propertiesStart: number): void {
     this.propertiesStart = propertiesStart;
-    this.packetForm = -1;
+    if (this.packet !== null) this.packet.form = -1;
   }
 
   /**
@@ -173,8 +186,9 @@ export class Message {
    * message share it. A message that is not borrowed is its own copy.
    */
   keep(): Message {
-    if (!this.#isBorrowed) return this;
-    return (this.#kept ??= this.#copy());
+    const { packet } = this;
+    if (packet === null) return this;
+    return (packet.kept ??= this.#copy());
   }
 
   /**

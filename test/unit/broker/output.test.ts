@@ -6,7 +6,7 @@ import { Output } from '../../../src/broker/output.ts';
 import { publishRemainingLength } from '../../../src/codec/publish.ts';
 import { settleRuns } from '../../../src/codec/runs.ts';
 import type { ByteStream, Framing } from '../../../src/contracts/transport.ts';
-import { Message } from '../../../src/protocol/message.ts';
+import { type DecodedPacket, Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 
 /** The packet's length in four bytes. */
@@ -48,7 +48,7 @@ test('packets that are passed on as they came count as soon as they fill chunks'
   const packetBytes = 30_000;
   const bytes = Buffer.alloc(10 * packetBytes);
   for (let start = 0; start < bytes.length; start += packetBytes) {
-    output.passOn({ bytes, packetStart: start, payloadEnd: start + packetBytes } as Message, 0);
+    output.passOn({ bytes, payloadEnd: start + packetBytes } as Message, { start } as DecodedPacket, 0);
   }
 
   // The last chunk is still being filled, and what follows it has not been copied.

@@ -61,11 +61,11 @@ test.each([4, 5] as const)(
     let index = 0;
     const onPublish = (message: Message) => {
       const { qos, topic, payload } = sent[index++]!;
-      expect(message.packetForm).toBeGreaterThanOrEqual(0);
+      expect(message.packet!.form).toBeGreaterThanOrEqual(0);
       receivers.forEach(({ output }, receiver) => {
         if (random.isLucky(0.3)) return;
         const packetId = (qos === 0 ? 0 : random.between(1, 65_535)) as PacketId;
-        output.passOn(message, packetId);
+        output.passOn(message, message.packet!, packetId);
         expected[receiver]!.push(`${topic} ${qos} ${qos === 0 ? undefined : packetId} ${payload}`);
         if (!random.isLucky(0.05)) return;
         const id = random.between(1, 65_535);
@@ -100,7 +100,7 @@ test.each([4, 5] as const)(
 test('what was sent on before a malformed packet of the same read goes out', () => {
   const { output, packets } = streamOf(4);
   const receiver = {
-    onPublish: (message: Message) => output.passOn(message, 0),
+    onPublish: (message: Message) => output.passOn(message, message.packet!, 0),
     onAck() {},
     onPing() {},
     onPacket() {},
@@ -118,9 +118,9 @@ test('what was sent on before a malformed packet of the same read goes out', () 
 test('a message that is not what its packet says any more is written anew', () => {
   const forms: number[] = [];
   const onPublish = (message: Message) => {
-    forms.push(message.packetForm);
+    forms.push(message.packet!.form);
     message.rename(Topic.of('b'));
-    forms.push(message.packetForm);
+    forms.push(message.packet!.form);
   };
   const gate = { isParked: false, packetDone: () => {} };
   const framer = new Framer(

@@ -1162,8 +1162,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what comes for a member that has left, before the log says so, goes on to nobody',
     file: 'cluster/sharing.ts',
-    from: '      this.handOn(clientId, group, message, false);\n    }\n  }\n\n  /** A frame',
-    to: '    }\n  }\n\n  /** A frame',
+    from: 'if (this.#departures.has(clientId, group)) this.handOn(clientId, group, message, false);\n    }\n  }\n\n  /** A frame',
+    to: '}\n  }\n\n  /** A frame',
     simulation: 'cluster',
   },
   {

@@ -8,7 +8,7 @@
  */
 import type { Sequence } from '../contracts/cluster-engine.ts';
 import { matches } from '../protocol/topic.ts';
-import { FilterTree } from './filter-tree.ts';
+import { TopicTree } from '../protocol/topic-tree.ts';
 import type { Position } from './places.ts';
 
 /**
@@ -142,7 +142,8 @@ export class GroupTable {
   readonly #ofClient = new Map<string, Set<string>>();
   /** By client: groups that it has left, as far back as changes are known. */
   readonly #leftBy = new Map<string, Set<string>>();
-  readonly #byFilter = new FilterTree<Set<Group>>();
+  readonly #byFilter = new TopicTree<Group>();
+  readonly #search = this.#byFilter.search();
   /** The first entry that said something of members, but for what a later copy of all says. 0: none did. */
   #firstChange: Sequence = 0;
   /** The newest copy of all is as of this entry. */
@@ -166,6 +167,11 @@ export class GroupTable {
   /** Groups that the client is a member of. */
   groupsOf(clientId: string): Iterable<string> {
     return this.#ofClient.get(clientId) ?? [];
+  }
+
+  /** Of any group. */
+  isMember(clientId: string): boolean {
+    return this.#ofClient.has(clientId);
   }
 
   standing(group: string, clientId: string): Standing | null {
@@ -194,7 +200,7 @@ export class GroupTable {
     if (known !== undefined) return known;
     const group = new Group(name);
     this.#groups.set(name, group);
-    this.#byFilter.set(group.filter, (this.#byFilter.get(group.filter) ?? new Set()).add(group));
+    this.#byFilter.add(group.filter, group);
     return group;
   }
 
@@ -246,9 +252,7 @@ export class GroupTable {
       for (const { clientId, after } of group.changes) if (after === null) this.#left(clientId, name);
       if (group.changes.length > 0 || group.members.size > 0) continue;
       this.#groups.delete(name);
-      const others = this.#byFilter.get(group.filter);
-      others?.delete(group);
-      if (others?.size === 0) this.#byFilter.delete(group.filter);
+      this.#byFilter.remove(group.filter, group);
     }
   }
 
@@ -267,11 +271,12 @@ export class GroupTable {
   /** Of a message that has no place in the log: each group that gets it, and whose turn it is there. */
   *turns(topicName: string): Generator<readonly [group: string, clientId: string]> {
     if (this.isEmpty) return;
-    for (const groups of this.#byFilter.matching(topicName)) {
-      for (const group of groups) {
-        const clientId = group.members.pick(group.turn++ & 0x3fff_ffff);
-        if (clientId !== null) yield [group.name, clientId];
-      }
+    const groups: Group[] = [];
+    this.#search.begin(topicName);
+    this.#search.step(Number.POSITIVE_INFINITY, groups);
+    for (const group of groups) {
+      const clientId = group.members.pick(group.turn++ & 0x3fff_ffff);
+      if (clientId !== null) yield [group.name, clientId];
     }
   }
 

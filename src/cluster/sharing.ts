@@ -15,10 +15,10 @@ import type { NodeSessions, SharedBySession, SharedSubscriptions } from '../cont
 import type { EngineBus, Sequence } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
 import { removal } from '../protocol/publisher.ts';
-import { matches } from '../protocol/topic.ts';
+import { Departures } from './departures.ts';
 import { FrameError, type Origin, openFrame } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { filterOf, GroupTable, type MemberChange, Standing } from './group-table.ts';
+import { GroupTable, type MemberChange, Standing } from './group-table.ts';
 import type { LoggedShared, LogReader } from './log-reader.ts';
 import { addTo } from './moved-session.ts';
 import { placeOf } from './places.ts';
@@ -73,8 +73,7 @@ export class Sharing implements SharedSubscriptions {
   readonly #recorded = new Map<string, Set<string>>();
   /** By client and group. */
   readonly #announced = new Map<string, Map<string, Announced>>();
-  /** By group: members that have left, and how many frames on their way say so. */
-  readonly #departing = new Map<string, Map<string, number>>();
+  readonly #departures = new Departures();
   /** By client: how many of its messages go on to others, and are not in the log yet. */
   readonly #givers = new Map<string, number>();
   /** By client: how many of its sessions leave messages to others in steps, and who waits for the last step. */
@@ -143,11 +142,10 @@ export class Sharing implements SharedSubscriptions {
     const gave = this.#gave.splice(0);
     const place = placeOf(message);
     if (place === null || message.publisher === removal) return;
-    for (const [group, departing] of this.#departing) {
-      if (!matches(filterOf(group), message.topic.name)) continue;
+    for (const group of this.#departures.groupsFor(message.topic.name)) {
       const clientId = this.table.pick(group, place);
-      if (clientId === null || !departing.has(clientId) || gave.includes(keyOf(group, clientId))) continue;
-      this.handOn(clientId, group, message, false);
+      if (clientId === null || gave.includes(keyOf(group, clientId))) continue;
+      if (this.#departures.has(clientId, group)) this.handOn(clientId, group, message, false);
     }
   }
 
@@ -167,7 +165,7 @@ export class Sharing implements SharedSubscriptions {
       if (each.refused.length > 0) this.#refused.set(message.original, each.refused);
       if (clientId === null) {
         if (isOwn) this.#sessions!.droppedShared(message);
-      } else if (this.#departing.get(each.group)?.has(clientId) && !this.#isMember(each.group, clientId)) {
+      } else if (this.#departures.has(clientId, each.group) && !this.#isMember(each.group, clientId)) {
         this.handOn(clientId, each.group, message, false);
       } else if (this.#sessions!.has(clientId)) {
         left++;
@@ -180,12 +178,7 @@ export class Sharing implements SharedSubscriptions {
   #haveRead(changes: readonly MemberChange[]): void {
     for (const { group, clientId, after } of changes) {
       this.#countDown(group, clientId);
-      const departing = this.#departing.get(group);
-      const left = departing?.get(clientId) ?? 0;
-      if (after !== null || departing === undefined || left === 0) continue;
-      if (left > 1) departing.set(clientId, left - 1);
-      else departing.delete(clientId);
-      if (departing.size === 0) this.#departing.delete(group);
+      if (after === null) this.#departures.read(clientId, group);
     }
   }
 
@@ -225,14 +218,12 @@ export class Sharing implements SharedSubscriptions {
     const before = this.#standing(group, clientId);
     if (before === null) return;
     this.#announce({ group, clientId, before, after: null });
-    const departing = this.#departing.get(group) ?? new Map<string, number>();
-    this.#departing.set(group, departing.set(clientId, (departing.get(clientId) ?? 0) + 1));
+    this.#departures.add(clientId, group);
   }
 
   /** The log says all that this node has done with it: the groups that it has left, and what has gone on from it. */
   isSettled(clientId: string): boolean {
-    for (const departing of this.#departing.values()) if (departing.has(clientId)) return false;
-    return !this.#givers.has(clientId) && !this.#leaving.has(clientId);
+    return !this.#departures.hasAny(clientId) && !this.#givers.has(clientId) && !this.#leaving.has(clientId);
   }
 
   #stored(handed: readonly HandedMessage[]): void {

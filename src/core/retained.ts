@@ -2,10 +2,10 @@
  * The retained messages: at most one per topic, found by topic filter. [MQTT5 3.3.1.3]
  */
 import { Account, Category, unlimited } from '../base/ledger.ts';
+import { LevelNode } from '../protocol/level-tree.ts';
 import type { Message } from '../protocol/message.ts';
 import { levelsOf, type Topic } from '../protocol/topic.ts';
 import { aroundRetained, hold, letGo } from './footprint.ts';
-import { LevelNode } from './level-tree.ts';
 import { RetainedBytes } from './retained-bytes.ts';
 import type { Subscription } from './subscription.ts';
 

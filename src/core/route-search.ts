@@ -1,9 +1,10 @@
 /** Finds the route of one topic, at once or in steps. */
+
+import type { TopicTree, TreeSearch } from '../protocol/topic-tree.ts';
 import { type Target, TargetMerge, targetOf } from './route.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
-import type { TopicTree, TreeSearch } from './topic-tree.ts';
 
 /** Of several searches, the one that has set `Session.routePlace` last. */
 let last: RouteSearch | null = null;

@@ -6,6 +6,7 @@
  */
 import { ShardedMap } from '../base/sharded-map.ts';
 import { matches, type ParsedFilter, type Topic } from '../protocol/topic.ts';
+import { TopicTree, type TreeSearch } from '../protocol/topic-tree.ts';
 import { FilterWatch, type FilterWatchOptions } from './filter-watch.ts';
 import { filterFootprint } from './footprint.ts';
 import { asPublished } from './prepared.ts';
@@ -15,7 +16,6 @@ import { RouteSearch } from './route-search.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
-import { TopicTree, type TreeSearch } from './topic-tree.ts';
 
 /**
  * The seam for several workers or machines: a publish goes to what `route` finds here, and to the nodes that asked for

@@ -1,9 +1,9 @@
 /** The topic tree and the retained messages by themselves: each iteration asks 1,000 times. */
 import { bench, describe } from 'vitest';
 import { RetainedMessages } from '../../src/core/retained.ts';
-import { TopicTree } from '../../src/core/topic-tree.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { Topic } from '../../src/protocol/topic.ts';
+import { TopicTree } from '../../src/protocol/topic-tree.ts';
 
 const count = 1_000;
 const nameOf = (i: number) => `site/${i % 100}/line/${i % 1_000}/sensor/${i}`;

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FilterWatch } from '../../src/core/filter-watch.ts';
-import { TopicTree } from '../../src/core/topic-tree.ts';
 import { covers, matches, meet } from '../../src/protocol/topic.ts';
+import { TopicTree } from '../../src/protocol/topic-tree.ts';
 
 interface Item {
   readonly filter: string;

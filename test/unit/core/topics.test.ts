@@ -5,9 +5,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RetainedMessages } from '../../../src/core/retained.ts';
-import { TopicTree } from '../../../src/core/topic-tree.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
+import { TopicTree } from '../../../src/protocol/topic-tree.ts';
 
 /** [MQTT5 4.7] level by level. */
 function matches(filter: string, name: string): boolean {

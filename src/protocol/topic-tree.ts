@@ -3,8 +3,9 @@
  *
  * Finding costs the levels of the name times the wildcards that fit, however many other filters there are. [MQTT5 4.7]
  */
-import { levelsOf } from '../protocol/topic.ts';
+
 import { LevelNode } from './level-tree.ts';
+import { levelsOf } from './topic.ts';
 
 /** Few items stand in an array; many in a set, so that removing one of 100,000 is not a search. */
 type Bag<T> = T[] | Set<T>;

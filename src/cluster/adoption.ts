@@ -55,6 +55,11 @@ export class Adoption {
     this.#options = options;
   }
 
+  /** Resolves once this node has read all that a dead one has written: only then is it known who was a member there. */
+  async reachedEndOf(node: string): Promise<void> {
+    await this.#options.messages.reached(await this.#fence(node));
+  }
+
   /** Up to where in the log the session of a dead node has everything. Nothing is acknowledged there any more. */
   async startOf({ owner, at, from, sharedFrom = null }: SessionRecord): Promise<Start> {
     const { node, membership, messages } = this.#options;

@@ -195,8 +195,8 @@ export class Ownership {
 
   /** Takes in what a dead node has left behind, or this one before it had taken it in. False: somebody was faster. */
   async #inherit(clientId: string, record: StoredRecord, left: SessionRecord): Promise<boolean> {
-    if (!this.#hasSomething(clientId, left)) return this.#swap(clientId, record.revision);
     const { start, sharedStart } = await this.#adoption.startOf(left);
+    if (!this.#hasSomething(clientId, left)) return this.#swap(clientId, record.revision);
     const { session, wills, ...header } = left;
     let revision: Sequence;
     try {
@@ -221,10 +221,21 @@ export class Ownership {
 
   /** Takes in all sessions of dead nodes that fall to this one. */
   async adopt(): Promise<void> {
+    const { records, sessions, messages } = this.#options;
     const inherited = new Set<string>();
-    await this.#options.records.scan(({ key, value }) => {
-      if (this.#fallsHere(key, value)) inherited.add(key);
+    const mayHaveBeenMembers: string[] = [];
+    const owners = new Set<string>();
+    await records.scan(({ key, value }) => {
+      const left = decodeRecord(value, sessions.topics);
+      if (!this.#fallsHere(key, left)) return;
+      owners.add(left.owner!);
+      if (hasState(left)) inherited.add(key);
+      else mayHaveBeenMembers.push(key);
     });
+    for (const owner of owners) await this.#adoption.reachedEndOf(owner);
+    for (const clientId of mayHaveBeenMembers) {
+      if (messages.sharing.table.isMember(clientId)) inherited.add(clientId);
+    }
     const left = inherited.values();
     const adoptSome = async () => {
       for (const clientId of left) await this.#tasks.run(clientId, () => this.#adopt(clientId));
@@ -236,9 +247,11 @@ export class Ownership {
     const { records, sessions, messages } = this.#options;
     while (!this.#hasEnded) {
       const record = await records.get(clientId);
-      if (record === null || !this.#fallsHere(clientId, record.value)) return;
+      if (record === null) return;
+      const left = decodeRecord(record.value, sessions.topics);
+      if (!this.#fallsHere(clientId, left) || !this.#hasSomething(clientId, left)) return;
       try {
-        if (await this.#inherit(clientId, record, decodeRecord(record.value, sessions.topics))) {
+        if (await this.#inherit(clientId, record, left)) {
           // Nobody comes for it.
           return messages.sharing.changed(clientId);
         }
@@ -249,17 +262,17 @@ export class Ownership {
     }
   }
 
-  /** A member whose session is not in its record has left messages that were for it. */
-  #hasSomething(clientId: string, { session, wills }: SessionRecord): boolean {
-    const { table } = this.#options.messages.sharing;
-    return session !== null || wills.length > 0 || [...table.groupsOf(clientId)].length > 0;
+  /**
+   * A member whose session is not in its record has left messages that were for it. This node has read all that its
+   * owner has written.
+   */
+  #hasSomething(clientId: string, left: SessionRecord): boolean {
+    return hasState(left) || this.#options.messages.sharing.table.isMember(clientId);
   }
 
-  #fallsHere(clientId: string, value: Uint8Array): boolean {
-    const { node, membership, sessions } = this.#options;
-    const left = decodeRecord(value, sessions.topics);
-    const { owner } = left;
-    if (owner === null || owner === node || !this.#hasSomething(clientId, left)) return false;
+  #fallsHere(clientId: string, { owner }: SessionRecord): boolean {
+    const { node, membership } = this.#options;
+    if (owner === null || owner === node) return false;
     return membership.nodes.get(owner)?.state === 'dead' && membership.holderOf(owner, clientId) === node;
   }
 
@@ -447,4 +460,8 @@ export class Ownership {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#options.timers.after(ms, resolve));
   }
+}
+
+function hasState({ session, wills }: SessionRecord): boolean {
+  return session !== null || wills.length > 0;
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemTimers } from '../../src/base/clock.ts';
 import { MemoryServers } from '../../src/cluster/memory/engine.ts';
+import { holderOf, type NodeRecord } from '../../src/cluster/node-record.ts';
 import { decodeRecord } from '../../src/cluster/session-record.ts';
 import type {
   ClusterEngine,
@@ -85,11 +86,11 @@ afterEach(async () => {
 function keepTaking(client: WireClient, got: string[]): void {
   const go = async () => {
     for (;;) {
-      const { cmd, messageId, payload } = await client.next();
+      const { cmd, messageId, payload, qos } = await client.next();
       if (cmd === 'pubrel') client.send({ cmd: 'pubcomp', messageId });
       else if (cmd === 'publish') {
         got.push(String(payload));
-        client.send({ cmd: 'pubrec', messageId });
+        client.send({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId });
       } else return;
     }
   };
@@ -147,3 +148,44 @@ test.each([
   await expect.poll(() => got.at(-1)).toBe('last');
   expect(got.slice(0, -1).sort((first, second) => Number(first) - Number(second))).toEqual(numbers(20));
 });
+
+test('what waited for a member whose session is too long for its record is passed on by an heir that was behind', async () => {
+  const [one, two, behind] = nodes as [TestNode, TestNode, TestNode];
+  const topic = unique('work');
+  const filter = `$share/${unique('team')}/${topic}`;
+  const got: string[] = [];
+  const stays = await two.connect({ version: 5 });
+  await stays.subscribe(filter, { qos: 1 });
+  keepTaking(stays, got);
+
+  late.hold();
+  const dies = await one.connect({ version: 5, clientId: clientIdFor(behind, one, [two, behind]) });
+  for (const number of numbers(300)) await dies.subscribe(`${number}/${'x'.repeat(4_000)}`);
+  // It answers nothing of what it gets.
+  await dies.subscribe(filter, { qos: 1 });
+  await expect.poll(() => two.node.members(filter).length).toBe(2);
+  const publisher = await two.connect({ version: 5 });
+  await publish(publisher, topic, numbers(20));
+  await dies.next();
+
+  await one.die();
+  await expect.poll(() => behind.node.membership.nodes.get(one.id)?.state, { timeout: 20_000 }).toBe('dead');
+  // Asked now, its table knows of no member there.
+  await delay(500);
+  late.release();
+  const inOrder = () => [...got].sort((first, second) => Number(first) - Number(second));
+  await expect.poll(inOrder, { timeout: 10_000 }).toEqual(numbers(20));
+  await expect.poll(() => behind.node.members(filter).length).toBe(1);
+});
+
+/** A client of `dead` that falls to this one of its heirs. */
+function clientIdFor(heir: TestNode, dead: TestNode, heirs: readonly TestNode[]): string {
+  const record = { beat: 0, by: '', at: [], low: [], adopted: [], heirs: [] };
+  const alive = heirs.map(({ id }) => [id, { ...record, state: 'up' as const }] as const);
+  const left = { ...record, state: 'dead' as const, heirs: heirs.map(({ id }) => id).sort() };
+  const seen = new Map<string, NodeRecord>([...alive, [dead.id, left]]);
+  for (;;) {
+    const clientId = unique('dies');
+    if (holderOf(dead.id, clientId, seen) === heir.id) return clientId;
+  }
+}

@@ -151,6 +151,8 @@ export interface AppOptions {
   readonly nodesHere?: number;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
+  /** Aborted, a start that still waits for the servers of a cluster rejects with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** Windows of stages that hold messages back are looked at this often. */
@@ -333,7 +335,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const authentication = await openAuthentication(config, options, logs.auth);
   stop.add(() => authentication?.close());
   const onBug = (error: unknown) => broker.break('the store', error);
-  const clustering = await openClustering(config, logs.store);
+  const clustering = await openClustering(config, logs.store, options.signal);
   stop.add((deadline) => clustering?.close(deadline));
   const { store, quarantine } =
     clustering === null
@@ -664,10 +666,14 @@ async function publishOwn(broker: Broker, { topic, ...fields }: PublishedMessage
 }
 
 /** Nothing of a cluster is loaded where there is none. */
-async function openClustering({ cluster, limits: { packetBytes } }: Config, log: Log): Promise<Clustering | null> {
+async function openClustering(
+  { cluster, limits: { packetBytes } }: Config,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<Clustering | null> {
   if (cluster === undefined) return null;
   const { Clustering } = await import('./clustering.ts');
-  return Clustering.open({ cluster, packetBytes, log });
+  return Clustering.open({ cluster, packetBytes, log, signal });
 }
 
 function createStore(

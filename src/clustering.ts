@@ -24,6 +24,8 @@ export interface ClusteringOptions {
   /** The largest packet that a client may send. */
   readonly packetBytes: number;
   readonly log: Log;
+  /** Aborted, nobody waits for the servers any longer. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Servers that start with their nodes have no leader for some seconds. */
@@ -60,13 +62,17 @@ export class Clustering {
     this.store = new LogStore(node.appends, node.recorder);
   }
 
-  /** Rejects while no server answers, or with a `ConfigError` if they have other streams than this asks for. */
+  /**
+   * Rejects if no server answers, with a `ConfigError` if they have other streams than this asks for, or because of
+   * `signal`.
+   */
   static async open(options: ClusteringOptions): Promise<Clustering> {
     const until = Date.now() + patienceMs;
     for (let told = ''; ; ) {
       try {
-        return await Clustering.#tryOpen(options);
+        return await Clustering.#tryOpenUnlessAborted(options);
       } catch (error) {
+        options.signal?.throwIfAborted();
         const cause = error as Error;
         if (!(error instanceof EngineUnavailable)) throw new ConfigError(`cluster: ${cause.message}`, { cause });
         if (Date.now() > until) {
@@ -79,8 +85,24 @@ export class Clustering {
         if (told !== cause.message) options.log.warn({ cause: cause.message }, text);
         told = cause.message;
       }
-      await delay(retryMs);
+      await delay(retryMs, undefined, { signal: options.signal });
     }
+  }
+
+  static async #tryOpenUnlessAborted(options: ClusteringOptions): Promise<Clustering> {
+    const { signal } = options;
+    const opening = Clustering.#tryOpen(options);
+    if (signal === undefined) return opening;
+    let abort = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      abort = () => {
+        reject(signal.reason as Error);
+        // Nobody waits for it any more.
+        opening.then((late) => late.#engine.close()).catch(() => {});
+      };
+      signal.addEventListener('abort', abort);
+    });
+    return Promise.race([opening, aborted]).finally(() => signal.removeEventListener('abort', abort));
   }
 
   static async #tryOpen({ cluster, packetBytes, log }: ClusteringOptions): Promise<Clustering> {

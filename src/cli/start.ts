@@ -100,16 +100,22 @@ async function startBroker(argv: readonly string[], io: Io, startWith: typeof st
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read, configFile: values.config };
   const usual = usualPlaces(io.member);
+  const stop = new AbortController();
   const options = { acceptLoss, where, origins, remarks, environment: io.environment, ...usual, ...reread };
   const manager = serviceManager(io.environment);
-  const starting = startWith(config, options);
-  const closed = closedBySignal(starting, config.shutdownSeconds, io, manager.stopping);
+  const starting = startWith(config, { ...options, signal: stop.signal });
+  const closed = closedBySignal(starting, config.shutdownSeconds, io, () => {
+    manager.stopping();
+    stop.abort();
+  });
   // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
   const off = io.onReload(() => void starting.then((app) => app.hangUp()).catch(() => {}));
-  const app = await starting.catch((error) => {
+  const app = await starting.catch((error: unknown) => {
     off();
+    if (isAbort(error)) return null;
     throw error;
   });
+  if (app === null) return void io.stderr.write('Stopped before its cluster was there\n');
   if (io.member !== null) return runMember(app, io.member, closed, off, config, io);
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   if (app.listeners.length === 0) io.stderr.write('No client can connect: the list `listeners` is empty\n');
@@ -289,7 +295,7 @@ function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io,
     io.stderr.write(`${why}\n`);
     io.exit(1);
   };
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     let isClosing = false;
     const off = io.onSignal(() => {
       if (isClosing) return io.exit(1);
@@ -297,9 +303,11 @@ function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io,
       stopping();
       const seconds = shutdownSeconds + graceSeconds;
       setTimeout(() => giveUp(`Closing took longer than ${seconds} s; ended without it`), seconds * 1_000).unref();
-      starting.then((app) => app.close().catch((error: Error) => giveUp(error.message))).then(resolve, reject);
+      starting.then((app) => app.close().catch((error: Error) => giveUp(error.message))).then(resolve, () => {});
     });
     // Nothing is there to be closed; `start` tells why.
     starting.catch(off);
   });
 }
+
+const isAbort = (error: unknown): boolean => (error as Error | null)?.name === 'AbortError';

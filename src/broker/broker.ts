@@ -241,7 +241,9 @@ export class Broker implements BanList {
     core.restore(state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
     this.#isStarted = true;
-    const { tickDelay, scheduler } = this.#context;
+    const { tickDelay, scheduler, time } = this.#context;
+    this.#context.advanceClock();
+    time.watch();
     this.#stopTicking = this.#timers.every(tickMs, () => {
       tickDelay.tick(scheduler.clock());
       this.tick();

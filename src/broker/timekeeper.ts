@@ -17,8 +17,9 @@ export class Timekeeper {
   resumedAt = Number.NEGATIVE_INFINITY;
   /** How far the broker's time is ahead of a clock that was set back. */
   #ahead = 0;
+  #isWatched = false;
   readonly #clock: Clock;
-  /** Told of each step of a second and more: milliseconds, forward or back. */
+  /** Told of each step of a second and more, once `watch` was called: milliseconds, forward or back. */
   readonly #stepped: (ms: number) => void;
 
   constructor(clock: Clock, stepped: (ms: number) => void) {
@@ -27,11 +28,16 @@ export class Timekeeper {
     this.now = clock.now();
   }
 
+  /** The broker has started, however long that took, and looks at the clock from now on. */
+  watch(): void {
+    this.#isWatched = true;
+  }
+
   read(): number {
     const step = this.#clock.now() + this.#ahead - this.now;
     if (step < 0) {
       this.#ahead -= step;
-      if (step <= -gapMs) this.#stepped(step);
+      if (step <= -gapMs) this.#tell(step);
       return this.now;
     }
     this.now += step;
@@ -44,7 +50,11 @@ export class Timekeeper {
     this.#ahead -= madeUp;
     this.now -= madeUp;
     this.resumedAt = this.now;
-    this.#stepped(step);
+    this.#tell(step);
+  }
+
+  #tell(step: number): void {
+    if (this.#isWatched) this.#stepped(step);
   }
 
   /** A moment that was read off the clock, in the broker's time. */

@@ -37,6 +37,7 @@ const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(gro
                     (what the machine adds), and sluice-before
   --runs N          of each scenario on each broker; the table has their medians (3)
   --seconds S       measured in each run, where the scenario does not end by itself (4)
+  --queued N            bridge: messages that wait while the peer is away (20000)
   --mqload PATH     uses this program instead of the generator of the project, where it knows the load; TCP only
   --json FILE       appends the rows, a line of JSON each
   --plot FILE       writes an SVG
@@ -48,13 +49,14 @@ const options = {
   before: { type: 'string' },
   runs: { type: 'string', default: '3' },
   seconds: { type: 'string', default: '4' },
+  queued: { type: 'string', default: '20000' },
   mqload: { type: 'string' },
   json: { type: 'string' },
   plot: { type: 'string' },
 } as const;
 const { values, positionals } = readOptions(help, options, true);
 
-function positive(name: 'runs' | 'seconds'): number {
+function positive(name: 'runs' | 'seconds' | 'queued'): number {
   const value = Number(values[name]);
   if (!(value > 0)) fail(`--${name} wants a number above 0, not "${values[name]}"`);
   return value;
@@ -65,7 +67,7 @@ if (positionals.length === 1 && positionals[0] === 'pipeline') {
   process.exit();
 }
 if (positionals.length === 1 && positionals[0] === 'bridge') {
-  await benchBridges({ runs: positive('runs'), seconds: positive('seconds') });
+  await benchBridges({ runs: positive('runs'), seconds: positive('seconds'), queued: positive('queued') });
   process.exit();
 }
 const { mqload } = values;

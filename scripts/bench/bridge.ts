@@ -20,6 +20,17 @@ import { median, type RunOutput } from './results.ts';
 export interface BridgeBenchOptions {
   readonly runs: number;
   readonly seconds: number;
+  /** Messages that wait while the peer is away. */
+  readonly queued: number;
+}
+
+interface Drain {
+  /** Messages a second, from when the peer can be reached again. */
+  readonly rate: number;
+  readonly cpuMicroseconds: number;
+  /** Of the broker, resident, with all of them waiting, and how much of it came with them. */
+  readonly megabytes: number;
+  readonly megabytesMore: number;
 }
 
 interface Bridging {
@@ -42,8 +53,8 @@ const loads = [
   { title: 'one message under way', args: ['p2p', '-n', '1', '-w', '1', '-q', '1'] },
 ] as const;
 
-const backlogMessages = 20_000;
-const drainMsMax = 120_000;
+/** Nothing drains slower than that. */
+const drainMsMax = (messages: number) => 30_000 + messages;
 const connectMsMax = 20_000;
 
 function settingsOf({ broker, hasPriorities = false }: Bridging, port: number): string {
@@ -60,7 +71,7 @@ function settingsOf({ broker, hasPriorities = false }: Bridging, port: number): 
     reconnect: { minimumMs: 1_000, maximumMs: 1_000 },
   };
   // Mosquitto has no limit either.
-  return `bridges: [${JSON.stringify(bridge)}]\nlimits: { queueMessages: 1000000, queueBytes: 1000000000 }`;
+  return `bridges: [${JSON.stringify(bridge)}]\nlimits: { queueMessages: 10000000, queueBytes: 10000000000 }`;
 }
 
 const urlOf = (broker: RunningBroker) => broker.urls.get('mqtt')!;
@@ -82,8 +93,7 @@ class Contestant {
     return runGenerator([...args, '-p', String(this.broker.pid), '-d', String(seconds)], this.broker, this.#peer);
   }
 
-  /** Messages a second, from when the peer can be reached again. */
-  async drain(): Promise<{ rate: number; cpuMicroseconds: number }> {
+  async drain(queued: number): Promise<Drain> {
     let received = 0;
     const topic = `backlog/${this.broker.pid}/${Date.now()}`;
     const [url, to] = [new URL(urlOf(this.broker)), new URL(urlOf(this.#peer))];
@@ -94,34 +104,40 @@ class Contestant {
     await subscriber.subscribe([topic], 0);
     this.link.isClosed = true;
     this.link.cut(0);
-    await this.#publishBacklog(url, topic);
+    const empty = megabytesOf(this.broker);
+    await this.#publishBacklog(url, topic, queued);
+    const megabytes = megabytesOf(this.broker);
     this.link.isClosed = false;
     while (received === 0) await delay(5);
     const [since, before] = [performance.now(), processUsage(this.broker.pid)?.cpuSeconds ?? 0];
     const first = received;
-    while (received < backlogMessages && performance.now() - since < drainMsMax) await delay(2);
+    while (received < queued && performance.now() - since < drainMsMax(queued)) await delay(2);
     const seconds = (performance.now() - since) / 1_000;
     const cpu = (processUsage(this.broker.pid)?.cpuSeconds ?? 0) - before;
     subscriber.close();
-    if (received < backlogMessages)
-      throw new Error(`${this.title}: ${backlogMessages - received} of a backlog are lost`);
-    return { rate: (received - first) / seconds, cpuMicroseconds: (cpu * 1e6) / (received - first) };
+    if (received < queued) throw new Error(`${this.title}: ${queued - received} of a backlog are lost`);
+    return {
+      rate: (received - first) / seconds,
+      cpuMicroseconds: (cpu * 1e6) / (received - first),
+      megabytes,
+      megabytesMore: megabytes - empty,
+    };
   }
 
-  async #publishBacklog(url: URL, topic: string): Promise<void> {
+  async #publishBacklog(url: URL, topic: string, queued: number): Promise<void> {
     const publisher = new Publisher({
       ...{ index: 0, topics: [topic], payloadBytes: 64, qos: 1, version: 4, copies: 1 },
       ...{ unacknowledgedMax: 100, undeliveredMax: Number.POSITIVE_INFINITY },
     });
     const fill = () => {
       if (publisher.client === null) return;
-      const room = Math.min(100 - (publisher.sent - publisher.acknowledged), backlogMessages - publisher.sent);
+      const room = Math.min(100 - (publisher.sent - publisher.acknowledged), queued - publisher.sent);
       publisher.send(room, 0);
     };
     const onDone = (packetId: number) => void publisher.acknowledge(packetId);
     publisher.client = await LoadClient.connect({ url, version: 4, clientId: `${topic}/p` }, { onDone, onTurn: fill });
     fill();
-    while (publisher.acknowledged < backlogMessages) await delay(5);
+    while (publisher.acknowledged < queued) await delay(5);
     publisher.client.close();
   }
 
@@ -145,6 +161,8 @@ class Contestant {
     if (!isThrough) throw new Error(`${this.title}: the bridge does not connect`);
   }
 }
+
+const megabytesOf = ({ pid }: RunningBroker) => (processUsage(pid)?.rssKilobytes ?? 0) / 1_024;
 
 async function runGenerator(args: readonly string[], from: RunningBroker, to: RunningBroker): Promise<RunOutput> {
   const generator = join(projectRoot(), 'scripts/dist/bench/generator.js');
@@ -173,7 +191,7 @@ function rowOf(title: string, outputs: readonly RunOutput[]): string {
   return `| ${title} | ${middle((each) => numberOf(each, 'out_rate'), 0)} | ${range} | ${cpu} | ${p50} | ${p99} | ${lost} |`;
 }
 
-export async function benchBridges({ runs, seconds }: BridgeBenchOptions): Promise<void> {
+export async function benchBridges({ runs, seconds, queued }: BridgeBenchOptions): Promise<void> {
   const version = versionOf('mosquitto');
   if (version === null) throw new Error('bench -- bridge needs mosquitto as the peer, which is not installed');
   process.stdout.write(
@@ -195,14 +213,18 @@ export async function benchBridges({ runs, seconds }: BridgeBenchOptions): Promi
     }
   });
   await withBridges(true, async (contestants) => {
-    const drains = contestants.map((): Awaited<ReturnType<Contestant['drain']>>[] => []);
+    const drains = contestants.map((): Drain[] => []);
     for (let run = 0; run < runs; run++) {
-      for (const [index, each] of contestants.entries()) drains[index]!.push(await each.drain());
+      for (const [index, each] of contestants.entries()) drains[index]!.push(await each.drain(queued));
     }
-    const head = [`| ${backlogMessages} messages that wait | drained/s | CPU µs |`, '|---|--:|--:|'];
+    const head = [
+      `| ${queued} messages that wait | drained/s | CPU µs | RSS MB with them | more MB |`,
+      '|---|--:|--:|--:|--:|',
+    ];
     const rows = contestants.map(({ title }, index) => {
-      const rate = median(drains[index]!.map((each) => each.rate)).toFixed(0);
-      return `| ${title} | ${rate} | ${median(drains[index]!.map((each) => each.cpuMicroseconds)).toFixed(1)} |`;
+      const middle = (of: keyof Drain, digits = 0) => median(drains[index]!.map((each) => each[of])).toFixed(digits);
+      const memory = `${middle('megabytes')} | ${middle('megabytesMore')}`;
+      return `| ${title} | ${middle('rate')} | ${middle('cpuMicroseconds', 1)} | ${memory} |`;
     });
     process.stdout.write(`${[...head, ...rows].join('\n')}\n`);
   });

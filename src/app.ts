@@ -179,6 +179,8 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const { broker, pipelines, logs, audit, config, settings } = parts;
   const log = logs.broker;
   let isOpen = false;
+  const bridges = openBridges(parts, options.environment);
+  if (bridges.residents !== null) parts.clustering?.house(bridges.residents);
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   await parts.clustering?.serve();
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
@@ -189,7 +191,6 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
-  const bridges = openBridges(parts, options.environment);
   const listeners: RestartableListener[] = [];
   if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));

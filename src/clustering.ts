@@ -5,7 +5,7 @@ import { passiveTimers, systemClock } from './base/clock.ts';
 import type { Deadline } from './base/deadline.ts';
 import type { DeepReadonly } from './base/freeze.ts';
 import type { Broker } from './broker/broker.ts';
-import { BrokerSessions } from './broker/node-sessions.ts';
+import { BrokerSessions, type Residents } from './broker/node-sessions.ts';
 import { CommandExchange } from './cluster/command-exchange.ts';
 import { NatsEngine } from './cluster/nats/engine.ts';
 import type { NatsOptions } from './cluster/nats/link.ts';
@@ -144,6 +144,11 @@ export class Clustering {
   attach(broker: Broker): void {
     this.#broker = broker;
     this.#sessions = broker.attach((context) => new BrokerSessions(context));
+  }
+
+  /** Before the broker starts: parts of it that are clients, and move with their sessions. */
+  house(residents: Residents): void {
+    this.#sessions!.residents = residents;
   }
 
   /** The broker has started. Resolves once it has what is retained and who is banned, and clients may come in. */

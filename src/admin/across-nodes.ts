@@ -6,6 +6,7 @@
  * two pages. A node that does not answer in time is named in the answer.
  */
 import type { Ban } from '../contracts/bans.ts';
+import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 import {
   type CommandHandlers,
@@ -27,6 +28,7 @@ import {
   type ListPlace as Place,
 } from '../contracts/node-commands.ts';
 import { type Caller, program } from '../contracts/roles.ts';
+import { joinBridges } from './bridge-nodes.ts';
 import { joinReceiver, joinReceivers, type NodeExplanation, ofOneNode } from './explain-nodes.ts';
 
 type Handler = (request: object, caller: Caller, signal?: AbortSignal) => Promise<object>;
@@ -40,6 +42,8 @@ const pageMs = 2_500;
 const lookMs = 1_500;
 const changeMs = 5_000;
 const timelineMost = 64;
+
+type OfBridge = CommandInput<'bridges show'>;
 
 interface Page {
   readonly items: readonly object[];
@@ -73,6 +77,11 @@ export function acrossNodes(own: CommandHandlers, peers: CommandPeers): CommandH
     if (reach === 'client') handlers[name] = ofClient(name);
   }
   handlers['clients timeline'] = (request, caller) => nodes.timeline(request, caller);
+  handlers['bridges list'] = (_request, caller) => nodes.bridges(caller);
+  handlers['bridges show'] = (request, caller) => nodes.bridge(request as OfBridge, caller);
+  for (const name of ['bridges pause', 'bridges resume'] as const) {
+    handlers[name] = (request, caller) => nodes.steerBridge(name, request as OfBridge, caller);
+  }
   handlers['bans list'] = (request, caller) => nodes.bans(request, caller);
   handlers['bans clear'] = (request, caller) => nodes.clearBans(request, caller);
   handlers.explain = (request, caller) => nodes.explain(request as CommandInput<'explain'>, caller);
@@ -232,6 +241,34 @@ class Nodes {
     const events = answers.flatMap(({ node, answer }) => answer.items.map((event) => ({ ...event, node })));
     events.sort((one, other) => other.lastTime - one.lastTime);
     return { items: events.slice(0, timelineMost), unanswered };
+  }
+
+  async bridges(caller: Caller): Promise<{ bridges: BridgeView[]; unanswered: readonly MissingNode[] }> {
+    type Bridges = { readonly bridges: readonly BridgeView[] };
+    const ask = (node: string) => this.#at(node, 'bridges list', {}, caller) as unknown as Promise<Bridges>;
+    const { unanswered, answers } = await this.#everywhere(ask);
+    return { bridges: joinBridges(answers.map(({ node, answer }) => ({ node, ...answer }))), unanswered };
+  }
+
+  async bridge(request: OfBridge, caller: Caller): Promise<object> {
+    const found = (await this.bridges(caller)).bridges.find(({ name }) => name === request.name);
+    const { node = this.#peers.id, standbys } = found ?? {};
+    const shown = await this.#at(node, 'bridges show', request, caller);
+    return { ...shown, ...(found?.node !== undefined && { node }), ...(standbys !== undefined && { standbys }) };
+  }
+
+  /** Noted for all nodes; those that answer need not look for that. */
+  async steerBridge(name: 'bridges pause' | 'bridges resume', request: OfBridge, caller: Caller): Promise<object> {
+    const { id } = this.#peers;
+    await this.#everywhere(async (node) => {
+      try {
+        await this.#at(node, name, request, caller);
+      } catch (error) {
+        // Its configuration is another one.
+        if (node === id || !(error instanceof CommandFailure && error.kind === 'not-found')) throw error;
+      }
+    });
+    return (await this.bridges(caller)).bridges.find((bridge) => bridge.name === request.name)!;
   }
 
   /** Bans of operators hold at all nodes; those that a node imposes by itself hold there. */

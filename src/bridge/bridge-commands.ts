@@ -47,6 +47,10 @@ export function bridgeHandlers(bridges: Bridges, masked: (settings: Bridge['sett
       return { ...view(bridge), refusedFilters: bridge.refusedFilters, settings };
     },
     async 'bridges create'({ settings }) {
+      if (bridges.areOfCluster) {
+        const what = 'Bridges of a cluster are in the configuration of each node: add it there, and reload each';
+        throw new CommandFailure('conflict', what);
+      }
       if (bridges.get(settings.name) !== null) {
         throw new CommandFailure(
           'conflict',

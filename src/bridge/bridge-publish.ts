@@ -58,6 +58,10 @@ class BridgePublish implements Publisher {
     this.#stagedBefore = link.context.store.staged;
   }
 
+  get packetId(): PacketId {
+    return this.#message.qos === 2 ? this.#packetId : 0;
+  }
+
   get bridgePipeline(): string | null {
     return this.#here.pipeline;
   }

@@ -4,10 +4,10 @@
  */
 import type { BrokerContext } from '../broker/broker-context.ts';
 import type { BridgeSettings } from '../contracts/bridge-settings.ts';
-import { bridgeSessionPrefix } from '../contracts/client-name.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { type ClientSession, neverExpires, type OwnQueueLimits } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
+import { bridgeSessionPrefix } from '../protocol/publisher.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import { filtersOfLanes, Lanes, removeLanes } from './lanes.ts';
 import type { Link } from './link.ts';
@@ -30,6 +30,7 @@ export interface BridgeSessionOptions {
 }
 
 export const sessionNameOf = (name: string) => bridgeSessionPrefix + name;
+export const bridgeNameOf = (clientId: string) => clientId.slice(bridgeSessionPrefix.length);
 
 export class BridgeSession {
   readonly #options: BridgeSessionOptions;
@@ -157,7 +158,7 @@ export class BridgeSession {
   }
 }
 
-function queueLimitsOf({ name, queue }: BridgeSettings): OwnQueueLimits {
+export function queueLimitsOf({ name, queue }: BridgeSettings): OwnQueueLimits {
   const { maxBytes, whenFull } = queue;
   return {
     queueMessages: Number.POSITIVE_INFINITY,

@@ -178,6 +178,8 @@ export class Bridge {
 
   /** Its session is there from now on, whether the peer is or not. */
   begin(isPaused: boolean): void {
+    this.#become('stopped');
+    this.#notifications.begin();
     this.#own.begin();
     const own = sessionNameOf(this.name);
     this.#demand = new Demand({
@@ -190,6 +192,17 @@ export class Bridge {
     if (isPaused || start === 'manual') return;
     if (start === 'lazy') this.#rest();
     else this.resume();
+  }
+
+  /** Another node goes on with its session, or may: this one has nothing to say until it begins again. */
+  standBy(why: string | null): void {
+    this.#stop();
+    this.#own.close();
+    this.#demand?.close();
+    this.#demand = null;
+    if (why !== null) this.#link?.end(why);
+    this.#problem = null;
+    this.#become('standby');
   }
 
   /** Its session ends, with what waits there. Returns how many messages these are. */
@@ -218,7 +231,7 @@ export class Bridge {
       problem: this.#problem,
       address: this.settings.addresses[this.#address]!,
       version: this.#state === 'connected' ? versionOf(this.#link!.traits.label) : null,
-      isSluice: this.#state === 'connected' && this.#peer !== null,
+      isSluice: this.#state === 'connected' && this.#peer !== null && this.#peer.seen !== null,
       since: this.#since,
       connects: this.#connects,
       ...{ queued, queuedBytes, inFlight },
@@ -450,13 +463,14 @@ export class Bridge {
     const receiveMaximum = Math.min(limits.receiveMaximum, this.settings.maxInflight);
     const session = this.#own.connect(link.traits, receiveMaximum, link);
     // A Sluice says by its series which session it has; another one's CONNACK may have got lost.
-    if (!packet.sessionPresent || peer?.seen.isNew === true) core.forgetReceived(session);
-    if (this.#fromPeer !== null && peer !== null) {
-      this.#fromPeer.seen = peer.seen;
+    const seen = peer?.seen ?? null;
+    if (!packet.sessionPresent || seen?.isNew === true) core.forgetReceived(session);
+    if (this.#fromPeer !== null && seen !== null) {
+      this.#fromPeer.seen = seen;
       this.#fromPeer.unstoredAcks = new UnstoredAcks({ notes, commits, channel: link });
     }
     this.#peer = peer;
-    const marker = link.traits.hasProperties ? new Marker(this.#series.brokerId, peer !== null) : null;
+    const marker = link.traits.hasProperties ? new Marker(this.#series.brokerId, seen !== null) : null;
     link.attached(session, limits, marker === null ? null : { marker, peerId: peer?.brokerId ?? null });
     link.park();
     commits.whenStored(

@@ -5,12 +5,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Attachment } from '../broker/attachment.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
+import type { Residents } from '../broker/node-sessions.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { fromServer } from '../codec/source.ts';
 import { type BridgeSettings, bridge as bridgeSchema } from '../contracts/bridge-settings.ts';
 import { widestTopicLimits } from '../protocol/topic.ts';
 import { Bridge, type BridgeWorld } from './bridge.ts';
 import { bridgeMetrics } from './metrics.ts';
+import { Placement } from './placement.ts';
 
 export type BridgesOptions = Pick<BridgeWorld, 'dial' | 'quarantine' | 'environment'>;
 
@@ -22,6 +24,8 @@ const configuredPrefix = 'bridge/configured/';
 export class Bridges implements Attachment, Iterable<Bridge> {
   readonly #world: BridgeWorld;
   readonly #bridges = new Map<string, Bridge>();
+  /** Null: all of them run here. */
+  readonly #placement: Placement | null;
   #configured = new Set<string>();
 
   constructor(context: BrokerContext, options: BridgesOptions) {
@@ -29,7 +33,22 @@ export class Bridges implements Attachment, Iterable<Bridge> {
     // What is too much here is for the operator to see, and no reason to lose the peer.
     const wide = { ...limits, ...widestTopicLimits, propertyBytes: limits.packetBytes };
     this.#world = { ...options, context, decoder: new PacketDecoder(wide, context.chunks, fromServer) };
+    const sessions = context.cluster?.residents ?? null;
+    const isPaused = (name: string) => this.#isPaused(name);
+    const removeUnknown = (name: string) =>
+      this.#tellRemoved(name, new Bridge(this.#world, unknownBridge(name)).remove());
+    this.#placement = sessions === null ? null : new Placement({ context, sessions, isPaused, removeUnknown });
     context.metrics.add(bridgeMetrics(this));
+  }
+
+  /** For the node that the broker is; null: it is none. */
+  get residents(): Residents | null {
+    return this.#placement;
+  }
+
+  /** Whether it is in a cluster, whose bridges are those of the configuration. */
+  get areOfCluster(): boolean {
+    return this.#placement !== null;
   }
 
   get(name: string): Bridge | null {
@@ -64,7 +83,8 @@ export class Bridges implements Attachment, Iterable<Bridge> {
    */
   async use(configured: readonly BridgeSettings[]): Promise<void> {
     this.#configured = new Set(configured.map(({ name }) => name));
-    await this.#removeUnconfigured();
+    if (this.#placement === null) await this.#removeUnconfigured();
+    else await this.#dropUnconfigured(this.#placement);
     for (const settings of configured) {
       this.#world.context.notes.put(configuredPrefix + settings.name, Buffer.alloc(0));
       const existing = this.#bridges.get(settings.name);
@@ -73,15 +93,24 @@ export class Bridges implements Attachment, Iterable<Bridge> {
   }
 
   async #removeUnconfigured(): Promise<void> {
-    const { notes, log } = this.#world.context;
-    for (const note of [...notes.names(configuredPrefix)]) {
+    for (const note of [...this.#world.context.notes.names(configuredPrefix)]) {
       const name = note.slice(configuredPrefix.length);
+      if (!this.#configured.has(name)) this.#tellRemoved(name, await this.remove(name));
+    }
+  }
+
+  #tellRemoved(bridge: string, dropped: number): void {
+    const text = 'a bridge is not in the configuration any more: it and what waited there is gone';
+    this.#world.context.log.warn({ bridge, dropped }, text);
+  }
+
+  /** Other nodes may have them still. */
+  async #dropUnconfigured(placement: Placement): Promise<void> {
+    for (const [name, bridge] of [...this.#bridges]) {
       if (this.#configured.has(name)) continue;
-      const dropped = await this.remove(name);
-      log.warn(
-        { bridge: name, dropped },
-        'a bridge is not in the configuration any more: it and what waited there is gone',
-      );
+      this.#bridges.delete(name);
+      placement.drop(bridge);
+      await bridge.close();
     }
   }
 
@@ -99,25 +128,34 @@ export class Bridges implements Attachment, Iterable<Bridge> {
   }
 
   async #replace(settings: BridgeSettings): Promise<Bridge> {
-    await this.#bridges.get(settings.name)?.close();
+    const before = this.#bridges.get(settings.name);
+    if (before !== undefined) this.#placement?.drop(before);
+    await before?.close();
     return this.#begin(settings);
   }
 
   #begin(settings: BridgeSettings): Bridge {
     const bridge = new Bridge(this.#world, settings);
     this.#bridges.set(settings.name, bridge);
-    bridge.begin(this.#world.context.notes.get(pausedPrefix + settings.name) !== null);
+    if (this.#placement === null) bridge.begin(this.#isPaused(settings.name));
+    else this.#placement.add(bridge);
     return bridge;
+  }
+
+  #isPaused(name: string): boolean {
+    return this.#world.context.notes.get(pausedPrefix + name) !== null;
   }
 
   pause(name: string): void {
     this.#world.context.notes.put(pausedPrefix + name, Buffer.alloc(0));
-    this.#bridges.get(name)?.pause();
+    if (this.#placement === null) this.#bridges.get(name)?.pause();
+    else this.#placement.steer(name, true);
   }
 
   resume(name: string): void {
     this.#world.context.notes.delete(pausedPrefix + name);
-    this.#bridges.get(name)?.resume();
+    if (this.#placement === null) this.#bridges.get(name)?.resume();
+    else this.#placement.steer(name, false);
   }
 
   /** With its session, and what waits there; resolves with how many messages these are. */
@@ -131,10 +169,12 @@ export class Bridges implements Attachment, Iterable<Bridge> {
   }
 
   async close(): Promise<void> {
+    this.#placement?.close();
     await Promise.all([...this.#bridges.values()].map((bridge) => bridge.close()));
   }
 
   abandon(): void {
+    this.#placement?.close();
     for (const bridge of this.#bridges.values()) bridge.abandon();
   }
 }

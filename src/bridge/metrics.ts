@@ -13,6 +13,7 @@ export function bridgeMetrics(bridges: Iterable<Measured>): Metric[] {
     function* (): Generator<Sample<number>> {
       for (const bridge of bridges) {
         const view = bridge.view();
+        if (view.state === 'standby') continue;
         yield { labels: { bridge: bridge.name, direction: 'out' }, value: view[out] };
         yield { labels: { bridge: bridge.name, direction: 'in' }, value: view[into] };
       }
@@ -93,5 +94,9 @@ function* samples(
   bridges: Iterable<Measured>,
   figure: (view: Omit<BridgeView, 'isConfigured'>) => number,
 ): Generator<Sample<number>> {
-  for (const bridge of bridges) yield { labels: { bridge: bridge.name }, value: figure(bridge.view()) };
+  for (const bridge of bridges) {
+    const view = bridge.view();
+    // Of a cluster, the node that it runs at counts.
+    if (view.state !== 'standby') yield { labels: { bridge: bridge.name }, value: figure(view) };
+  }
 }

@@ -16,7 +16,7 @@ const disconnectedText = '0';
 
 type Told = Pick<BridgeView, 'state' | 'problem' | 'address' | 'version' | 'isSluice' | 'since' | 'connects'>;
 
-/** To clients of this broker. */
+/** To clients of this broker; in a cluster, to those of all nodes. */
 export class LocalNotifications {
   readonly #context: BrokerContext;
   readonly #messages: OwnMessages;
@@ -27,10 +27,15 @@ export class LocalNotifications {
 
   constructor(context: BrokerContext, { name, notifications }: BridgeSettings) {
     this.#context = context;
-    this.#messages = new OwnMessages(context, true);
+    this.#messages = new OwnMessages(context, context.cluster === null);
     this.#isOn = notifications.local;
     this.#state = Topic.of(`$SYS/broker/connection/${name}/state`);
     this.#details = Topic.of(`$SYS/broker/connection/${name}/details`);
+  }
+
+  /** Another node may have told something else meanwhile. */
+  begin(): void {
+    this.#last.clear();
   }
 
   /** Publishes what has changed since the last time. */

@@ -5,8 +5,9 @@
 import {
   bridgeProperty,
   brokerIdOf,
+  brokerProperty,
   greetingText,
-  readGreeting,
+  otherBroker,
   readSeen,
   seenProperty,
   seenText,
@@ -21,8 +22,8 @@ import type { ConnackPacket, UserProperties } from '../protocol/packets.ts';
 /** A peer that is a Sluice. */
 export interface SluicePeer {
   readonly brokerId: string;
-  /** What has come from it. */
-  readonly seen: SeenMessages;
+  /** What has come from it; null: one of the two is a cluster, and knows no numbers. */
+  readonly seen: SeenMessages | null;
   /**
    * It knows higher numbers than were ever sent: this broker was put back to an older state, and is to connect again
    * with another series.
@@ -35,6 +36,8 @@ export interface SluicePeer {
 export class Series {
   readonly brokerId: string;
   readonly #context: BrokerContext;
+  /** It is alone: a message has the same number whenever it is sent again. */
+  readonly #hasNumbers: boolean;
   /** Of notes. */
   readonly #seriesNote: string;
   readonly #seenNote: string;
@@ -42,6 +45,7 @@ export class Series {
 
   constructor(context: BrokerContext, bridge: string, session: () => ClientSession | null) {
     this.#context = context;
+    this.#hasNumbers = context.cluster === null;
     this.brokerId = brokerIdOf(context);
     this.#seriesNote = `bridge/out/series/${bridge}`;
     this.#seenNote = `bridge/in/seen/${bridge}`;
@@ -55,6 +59,7 @@ export class Series {
   /** For CONNECT. */
   greeting(inFlight: number): UserProperties {
     const { brokerId } = this;
+    if (!this.#hasNumbers) return [[brokerProperty, brokerId]];
     const seen = lastSeen(this.#context.notes, this.#seenNote);
     return [
       [bridgeProperty, greetingText({ brokerId, series: this.#current, inFlight })],
@@ -65,8 +70,10 @@ export class Series {
   /** Null: it is another broker. `inFlight`: as CONNECT has said it. */
   peerOf({ properties }: ConnackPacket, inFlight: number): SluicePeer | null {
     const { notes, randomBytes } = this.#context;
-    const peer = readGreeting(lastUserProperty(properties, bridgeProperty));
-    if (peer === null) return null;
+    const other = otherBroker(properties, this.#hasNumbers);
+    if (other === null) return null;
+    const peer = other.greeting;
+    if (peer === null) return { brokerId: other.brokerId, seen: null, isAhead: false, tellsDemand: false };
     const known = readSeen(lastUserProperty(properties, seenProperty));
     const isOurs = known?.brokerId === this.brokerId && known.series === this.#current;
     const isAhead = isOurs && known.highest > (this.#session()?.sentUpTo ?? 0);

@@ -10,11 +10,13 @@ import {
   type BridgeGreeting,
   bridgeProperty,
   brokerIdOf,
+  brokerProperty,
   goesRound,
   greetingText,
   Marker,
+  type OtherBroker,
+  otherBroker,
   type Remembering,
-  readGreeting,
   readSeen,
   seenProperty,
   seenText,
@@ -36,6 +38,8 @@ interface BridgeContext extends Remembering {
   readonly core: { forgetReceived(session: ClientSession): void };
   readonly commits: UnstoredAcksOptions['commits'];
   readonly settings: { readonly limits: { readonly inflight: number } };
+  /** Null: the broker is alone, and knows by itself what has come. */
+  readonly cluster: object | null;
 }
 
 /** The connection. */
@@ -44,16 +48,48 @@ type BridgeChannel = UnstoredAcksOptions['channel'] & ConstructorParameters<type
 /** What becomes of a message: it is new, was taken before, or has been at this broker. */
 export type Arrival = 'new' | 'again' | 'round';
 
+/** Of a bridge whose messages have numbers: those that have come, and what it is told besides. */
+class Numbers {
+  readonly seen: SeenMessages;
+  readonly unstoredAcks: UnstoredAcks;
+  /** Of what is subscribed to here. */
+  readonly demand: DemandTeller;
+  /** For the CONNACK. */
+  readonly properties: UserProperties;
+
+  constructor(
+    context: BridgeContext,
+    channel: BridgeChannel,
+    session: ClientSession,
+    packet: ConnectPacket,
+    { brokerId, peer }: { readonly brokerId: string; readonly peer: BridgeGreeting },
+  ) {
+    const { notes, settings, commits } = context;
+    const note = seenPrefix + session.clientId;
+    this.unstoredAcks = new UnstoredAcks({ notes, commits, channel });
+    boundNotes(context, note);
+    this.seen = new SeenMessages(notes, note, peer);
+    // Its half of the session is another one: the identifiers that it had stand for nothing.
+    if (this.seen.isNew) context.core.forgetReceived(session);
+    this.demand = new DemandTeller(channel, brokerId, peer.brokerId);
+    const own = { brokerId, series: seriesOf(context, session, packet, brokerId), inFlight: settings.limits.inflight };
+    const { highest } = this.seen;
+    this.properties = [
+      [bridgeProperty, greetingText(own)],
+      [demandProperty, '1'],
+      ...(highest > 0 ? [[seenProperty, seenText({ ...peer, highest })] as const] : []),
+    ];
+  }
+}
+
 export class BridgeClient {
   /** For the CONNACK. */
   readonly properties: UserProperties;
   readonly #brokerId: string;
-  readonly #seen: SeenMessages;
   readonly #marker: Marker;
-  readonly #unstoredAcks: UnstoredAcks;
-  /** Of what is subscribed to here. */
-  readonly demand: DemandTeller;
-  /** The number of the message that is being published; 0: it has none. */
+  /** Null: messages have none, and are known again by their packet identifiers alone. */
+  readonly #numbers: Numbers | null;
+  /** Of the message that is being published; 0: it has none. */
   #number = 0;
 
   constructor(
@@ -61,45 +97,37 @@ export class BridgeClient {
     channel: BridgeChannel,
     session: ClientSession,
     packet: ConnectPacket,
-    peer: BridgeGreeting,
+    { greeting: peer }: OtherBroker,
   ) {
-    const { notes, settings, commits } = context;
-    const { clientId } = session;
-    this.#unstoredAcks = new UnstoredAcks({ notes, commits, channel });
-    this.#brokerId = brokerIdOf(context);
-    boundNotes(context, seenPrefix + clientId);
-    this.#seen = new SeenMessages(notes, seenPrefix + clientId, peer);
-    // Its half of the session is another one: the identifiers that it had stand for nothing.
-    if (this.#seen.isNew) context.core.forgetReceived(session);
-    this.#marker = new Marker(this.#brokerId, true);
-    this.demand = new DemandTeller(channel, this.#brokerId, peer.brokerId);
-    const series = seriesOf(context, session, packet, this.#brokerId);
-    const own = { brokerId: this.#brokerId, series, inFlight: settings.limits.inflight };
-    const { highest } = this.#seen;
-    this.properties = [
-      [bridgeProperty, greetingText(own)],
-      [demandProperty, '1'],
-      ...(highest > 0 ? [[seenProperty, seenText({ ...peer, highest })] as const] : []),
-    ];
+    const brokerId = brokerIdOf(context);
+    this.#brokerId = brokerId;
+    this.#marker = new Marker(brokerId, peer !== null);
+    this.#numbers = peer === null ? null : new Numbers(context, channel, session, packet, { brokerId, peer });
+    this.properties = this.#numbers?.properties ?? [[brokerProperty, brokerId]];
+  }
+
+  /** Null: it is told nothing of what is subscribed to here. */
+  get demand(): DemandTeller | null {
+    return this.#numbers?.demand ?? null;
   }
 
   /** Takes the marks out of a message that has come, which may be borrowed. */
   arrived(message: Message): Arrival {
     const marks = takeMarks(message);
-    this.#number = message.qos === 0 ? 0 : marks.seq;
+    this.#number = message.qos === 0 || this.#numbers === null ? 0 : marks.seq;
     if (goesRound(marks, this.#brokerId)) return 'round';
-    return this.#number > 0 && this.#seen.has(this.#number) ? 'again' : 'new';
+    return this.#number > 0 && this.#numbers!.seen.has(this.#number) ? 'again' : 'new';
   }
 
   /** The message that has come last is published, in the same go as this is called. */
   published(): void {
-    if (this.#number > 0) this.#seen.add(this.#number);
+    if (this.#number > 0) this.#numbers!.seen.add(this.#number);
     this.#number = 0;
   }
 
   /** A PUBACK of the client has been taken. */
   acknowledged(): void {
-    this.#unstoredAcks.add();
+    this.#numbers?.unstoredAcks.add();
   }
 
   /** A message on its way to the client, with its marks. */
@@ -115,7 +143,7 @@ export function bridgeClientOf(
   session: ClientSession,
   packet: ConnectPacket,
 ): BridgeClient | null {
-  const peer = readGreeting(lastUserProperty(packet.properties, bridgeProperty));
+  const peer = otherBroker(packet.properties, context.cluster === null);
   if (peer === null || !session.isPersistent || Buffer.byteLength(session.clientId) > clientIdBytesMax) return null;
   return new BridgeClient(context, channel, session, packet, peer);
 }

@@ -8,10 +8,11 @@
  *
  * In CONNECT and CONNACK, `sluice-bridge` says which broker it is and how to understand its numbers (the *series*), and
  * `sluice-seen` the highest one that has come of the other's series: a broker that was put back to an older state
- * begins another series then, since it will give numbers anew.
+ * begins another series then, since it will give numbers anew. A node of a cluster says by `sluice-broker` which broker
+ * the cluster is, and nothing else: numbers are about one node, and would mean another message at the next one.
  */
 
-import { PropertyId } from '../codec/properties.ts';
+import { lastUserProperty, PropertyId } from '../codec/properties.ts';
 import { propertyEnd } from '../codec/publish.ts';
 import { Message } from '../protocol/message.ts';
 import { noTopic } from '../protocol/topic.ts';
@@ -19,6 +20,7 @@ import type { Notes } from './notes.ts';
 
 export const bridgeProperty = 'sluice-bridge';
 export const seenProperty = 'sluice-seen';
+export const brokerProperty = 'sluice-broker';
 const [pathName, seqName] = [Buffer.from('sluice-path'), Buffer.from('sluice-seq')];
 
 /** A message that has come through more brokers is not going anywhere. */
@@ -55,9 +57,29 @@ const greetingForm = /^([\w-]{1,32}) ([\w.-]{1,32}) (\d{1,5})$/;
 export const greetingText = ({ brokerId, series, inFlight }: BridgeGreeting) => `${brokerId} ${series} ${inFlight}`;
 
 /** Null: it is none, and no Sluice. */
-export function readGreeting(text: string | undefined): BridgeGreeting | null {
+function readGreeting(text: string | undefined): BridgeGreeting | null {
   const [, brokerId, series, inFlight] = greetingForm.exec(text ?? '') ?? [];
   return brokerId === undefined ? null : { brokerId, series: series!, inFlight: Number(inFlight) };
+}
+
+/** Which broker the other one is. */
+export interface OtherBroker {
+  readonly brokerId: string;
+  /** Null: its messages have no numbers, nor should those to it. */
+  readonly greeting: BridgeGreeting | null;
+}
+
+const idForm = /^[\w-]{1,32}$/;
+
+/** Of CONNECT or CONNACK. Null: it is no Sluice, or no bridge of one. `hasNumbers`: those of this broker do. */
+export function otherBroker(
+  properties: Parameters<typeof lastUserProperty>[0],
+  hasNumbers: boolean,
+): OtherBroker | null {
+  const greeting = readGreeting(lastUserProperty(properties, bridgeProperty));
+  if (greeting !== null) return { brokerId: greeting.brokerId, greeting: hasNumbers ? greeting : null };
+  const brokerId = lastUserProperty(properties, brokerProperty);
+  return brokerId !== undefined && idForm.test(brokerId) ? { brokerId, greeting: null } : null;
 }
 
 /** What the other one has of a series. */

@@ -550,7 +550,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   #becomeClosing(why: string, publishesWill: boolean): void {
     if (this.isClosing) return;
-    if (this.state.name === 'open') this.state.bridge?.demand.close();
+    if (this.state.name === 'open') this.state.bridge?.demand?.close();
     this.state = closing(this.state, why, publishesWill);
   }
 

@@ -2,6 +2,7 @@
 import type { MissedMessage, NodeSessions, SharedBySession } from '../contracts/cluster.ts';
 import type { ExportedSession, MovedSession } from '../contracts/session-move.ts';
 import type { StoredPendingWill } from '../contracts/session-store.ts';
+import type { OwnQueueLimits } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
 import { clientPublisher, readPublisher, removal } from '../protocol/publisher.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -12,8 +13,24 @@ import type { Connection } from './connection.ts';
 import { disconnectWhere } from './disconnect.ts';
 import { OwnMessages } from './own-messages.ts';
 
+/** Parts of the broker that are clients themselves, and move from node to node with their sessions. */
+export interface Residents {
+  /** Its session stays here. */
+  keeps(clientId: string): boolean;
+  /** Null: as of any client. */
+  queueLimitsOf(clientId: string): OwnQueueLimits | null;
+  /** The session has come from another node. */
+  arrived(clientId: string): void;
+  /** The session goes to another node: nothing is done with it any more. */
+  leave(clientId: string): void;
+  /** This node has nothing to say any more, or not now. */
+  leaveAll(why: string): void;
+}
+
 export class BrokerSessions implements NodeSessions, Attachment {
   onEnded: (clientId: string) => void = () => {};
+  /** Set before there are sessions; null: there are none. */
+  residents: Residents | null = null;
   readonly #context: BrokerContext;
   readonly #arrived: OwnMessages;
   #arriving = 0;
@@ -53,8 +70,17 @@ export class BrokerSessions implements NodeSessions, Attachment {
     return this.#context.core.retained(topicName);
   }
 
+  keeps(clientId: string): boolean {
+    return this.residents?.keeps(clientId) === true;
+  }
+
+  noted(name: string, value: Buffer | null): void {
+    this.#context.notes.learn(name, value);
+  }
+
   takenOver(clientId: string): void {
     this.#enter('a session that moves', () => {
+      this.residents?.leave(clientId);
       const session = this.#context.core.findSession(clientId);
       if (session !== undefined) this.#context.core.takenOver(session);
     });
@@ -67,11 +93,13 @@ export class BrokerSessions implements NodeSessions, Attachment {
   }
 
   join(moved: MovedSession, missed: readonly MissedMessage[]): void {
-    const own = clientPublisher(moved.session.clientId);
+    const { clientId } = moved.session;
+    const own = clientPublisher(clientId);
     this.#enter('a session that moves', () => {
       const sent = missed.filter(({ message }) => message.publisher !== removal);
       const all = sent.map((each) => ({ ...each, isOwn: originOf(each.message) === own }));
-      this.#context.core.importSession(moved, all);
+      this.#context.core.importSession(moved, all, this.residents?.queueLimitsOf(clientId) ?? null);
+      this.residents?.arrived(clientId);
     });
   }
 
@@ -107,6 +135,7 @@ export class BrokerSessions implements NodeSessions, Attachment {
 
   forget(clientId: string): void {
     this.#enter('a session that moves', () => {
+      this.residents?.leave(clientId);
       const session = this.#context.core.findSession(clientId);
       if (session !== undefined) this.#context.core.forget(session);
     });
@@ -114,6 +143,7 @@ export class BrokerSessions implements NodeSessions, Attachment {
 
   disconnectAll(why: string): void {
     const { connections } = this.#context;
+    this.#enter('clients within a node that leaves', () => this.residents?.leaveAll(why));
     const all = () => true;
     // Each is a connection of this broker; who looks after memory knows of no more than that.
     void disconnectWhere(this.#context, connections as ReadonlySet<Connection>, all, ReasonCode.ServerBusy, why);

@@ -17,6 +17,12 @@ export class Notes {
     for (const [name, value] of notes) this.#values.set(name, value);
   }
 
+  /** Another node of the cluster has put this, or deleted it (null). */
+  learn(name: string, value: Buffer | null): void {
+    if (value === null) this.#values.delete(name);
+    else this.#values.set(name, value);
+  }
+
   get(name: string): Buffer | null {
     return this.#values.get(name) ?? null;
   }

@@ -237,8 +237,8 @@ function subscribeOne(
 ): number {
   const { isBridge, context, maximumQoS } = connection;
   const { core, events, subscriberPaths } = context;
-  const bridge = bridgeOf(connection);
-  if (bridge !== null && request.topic.startsWith(demandPrefix)) return bridge.demand.ask(request.topic);
+  const demand = bridgeOf(connection)?.demand ?? null;
+  if (demand !== null && request.topic.startsWith(demandPrefix)) return demand.ask(request.topic);
   const qos = Math.min(request.qos, authorizedQoS, maximumQoS) as QoS;
   const code = core.subscribe(session, request.topic, parsed, {
     qos,

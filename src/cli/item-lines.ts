@@ -1,6 +1,7 @@
 /** Items of lists and events of streams that are a line each for people, and not a row of a table. */
 import { plural } from '../base/plural.ts';
 import { printable } from '../base/printable.ts';
+import { bridgeText } from '../contracts/client-name.ts';
 import type { CommandAnswer, CommandName, StreamName } from '../contracts/commands.ts';
 import type { PublisherView } from '../contracts/drops.ts';
 
@@ -32,12 +33,14 @@ const timeText = (time: number) => new Date(time).toISOString();
 function publisherText(publisher: PublisherView | null): string {
   if (publisher === null) return '';
   const { kind, clientId, username, address } = publisher;
-  const name = clientId === null ? (kind === 'client' ? '' : `the ${kind}`) : `"${printable(clientId)}"`;
+  const bridge = clientId === null ? null : bridgeText(clientId);
+  const named = clientId === null ? (kind === 'client' ? '' : `the ${kind}`) : `"${printable(clientId)}"`;
+  const name = bridge === null ? named : `the ${bridge}`;
   const who = kind === 'will' ? `the will of ${name}` : name;
   const user = username === null ? '' : ` (user "${printable(username)}")`;
-  const named = `${who}${user}`.trim();
+  const whole = `${who}${user}`.trim();
   const at = address === null ? '' : printable(address);
-  return named === '' || at === '' ? `${named}${at}` : `${named} at ${at}`;
+  return whole === '' || at === '' ? `${whole}${at}` : `${whole} at ${at}`;
 }
 
 function dropLine(drop: PageItem<'drops list'>): string {

@@ -13,7 +13,7 @@ import type { ForwardDetails, NodeSessions, PendingAppends } from '../contracts/
 import type { ClusterEngine, EngineStream, Entry, Sequence } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
-import { wholeWillPublisher } from '../protocol/publisher.ts';
+import { isOfBridge, wholeWillPublisher } from '../protocol/publisher.ts';
 import { Appender } from './appender.ts';
 import { fenceOff } from './fence.ts';
 import { FrameError, type Origin, openFrame, publisherBytesMax } from './frame.ts';
@@ -441,7 +441,8 @@ const willName = (clientId: string, cut: string): string => {
 function originOf({ publisher }: Message, details: ForwardDetails, isLast: boolean): Origin | null {
   const { origin, packetId, willOf } = details;
   if (willOf !== null) return { publisher: willName(willOf, publisher ?? ''), packetId: isLast ? willEnd : 0 };
-  if (publisher?.startsWith('\0')) return { publisher, packetId: 0 };
+  const isBridge = origin !== null && isOfBridge(origin);
+  if (publisher?.startsWith('\0') && !isBridge) return { publisher, packetId: 0 };
   const name = origin ?? publisher;
   return name === null ? null : { publisher: name, packetId: isLast && origin !== null ? packetId : 0 };
 }

@@ -8,6 +8,7 @@ import type {
   ForwardDetails,
   NodeSessions,
   PendingAppends,
+  ResidentSessions,
   SessionRecorder,
   SharedSubscriptions,
 } from '../contracts/cluster.ts';
@@ -17,6 +18,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Compaction } from './compaction.ts';
 import { Membership } from './membership.ts';
 import { NodeMessages } from './messages.ts';
+import { ClusterNotes, notesStream } from './notes.ts';
 import { cutOffMs, Ownership } from './ownership.ts';
 import { purgeKeptMs } from './purge.ts';
 import { Records } from './records.ts';
@@ -53,10 +55,15 @@ const lookMs = 500;
 export class ClusterNode implements Cluster {
   readonly messages: NodeMessages;
   readonly membership: Membership;
+  readonly residents: ResidentSessions = {
+    claim: async (clientId) => (await this.#ownership?.claimResident(clientId)) === true,
+    refreshNotes: () => this.#notes.refresh(),
+  };
   readonly #recorder: NodeRecorder;
   readonly #options: ClusterNodeOptions;
   readonly #nodeRecords: Records;
   readonly #sessionRecords: Records;
+  readonly #notes: ClusterNotes;
   readonly #log: EngineStream;
   #ownership: Ownership | null = null;
   #compaction: Compaction | null = null;
@@ -75,6 +82,12 @@ export class ClusterNode implements Cluster {
     this.#log = streams.log;
     this.#nodeRecords = new Records(streams.nodes, timers);
     this.#sessionRecords = new Records(streams.sessions, timers);
+    this.#notes = new ClusterNotes({
+      ...{ stream: streams.notes, entryBytesMax: engine.entryBytesMax, token, timers },
+      failing: (why) => {
+        this.#recorder.failure = why;
+      },
+    });
     const failed = (error: unknown) => this.#end('a mistake in Sluice has ended this node', error);
     this.messages = new NodeMessages({
       ...{ engine, node: id, token, timers, clock, failed, lost },
@@ -95,6 +108,7 @@ export class ClusterNode implements Cluster {
       readTo: () => this.messages.at,
       release: (clientId, packetId) => this.messages.release(clientId, packetId),
       record: async (clientId) => void (await this.#ownership?.record(clientId)),
+      notes: this.#notes,
     });
     this.membership = new Membership({
       ...{ id, token, timers, clock, failed },
@@ -113,7 +127,9 @@ export class ClusterNode implements Cluster {
 
   /** Rejects with `EngineUnavailable` while the engine does not answer. */
   static async open(options: ClusterNodeOptions): Promise<ClusterNode> {
-    return new ClusterNode(options, await openStreams(options));
+    const node = new ClusterNode(options, await openStreams(options));
+    await node.#notes.open();
+    return node;
   }
 
   get appends(): PendingAppends {
@@ -171,6 +187,7 @@ export class ClusterNode implements Cluster {
       failed: (error) => this.#end('a mistake in Sluice has ended this node', error),
     });
     this.#sessions = sessions;
+    this.#notes.onChange = (name, value) => sessions.noted(name, value);
     this.#stopLooking = timers.every(lookMs, () => this.#look());
     await this.messages.start(sessions);
     this.#compaction = new Compaction({
@@ -246,6 +263,7 @@ export class ClusterNode implements Cluster {
     this.messages.close();
     this.#nodeRecords.close();
     this.#sessionRecords.close();
+    this.#notes.close();
   }
 }
 
@@ -264,5 +282,6 @@ async function openStreams({ engine, logBytesMax, recordsBytesMax }: ClusterNode
     log: await engine.open(log),
     nodes: await engine.open({ ...record, name: 'nodes', bytesMax: nodesBytesMax }),
     sessions: await engine.open({ ...record, name: 'sessions', bytesMax: recordsBytesMax }),
+    notes: await engine.open(notesStream),
   };
 }

@@ -47,6 +47,8 @@ const lookMs = 5_000;
 const unusedMs = 10_000;
 /** What was given out and not taken for so long stays, and its record is written again. */
 const givenOutMs = 15_000;
+/** So long a node that keeps a session is not asked for it again. */
+const keptMs = 5_000;
 /** So many sessions of a dead node are taken in at one time. */
 const adoptedAtOnce = 64;
 /** Of a record: room for what changes in it when its owner does. */
@@ -82,6 +84,8 @@ export class Ownership {
   readonly #inheriting = new Set<string>();
   /** By client: shared subscriptions that its record names, which is being written. */
   readonly #recordedGroups = new Map<string, readonly string[]>();
+  /** By client within the nodes: which one keeps its session, and until when that is not asked again. */
+  readonly #keepers = new Map<string, { readonly node: string; readonly until: number }>();
   /** A session that is being given out. */
   #moving: string | null = null;
   #hasEnded = false;
@@ -129,6 +133,29 @@ export class Ownership {
     return Promise.race([claiming, this.#pause(patienceMs).then(() => ReasonCode.ServerUnavailable)]);
   }
 
+  /** See `ResidentSessions`. */
+  async claimResident(clientId: string): Promise<boolean> {
+    const { membership, clock, node } = this.#options;
+    if (this.#hasEnded || membership.renewedMsAgo > cutOffMs) return false;
+    const isHere = this.holds(clientId);
+    if (isHere && !this.#tasks.has(clientId)) return true;
+    if (!isHere && (membership.nodes.get(node)?.state === 'draining' || this.#isKept(clientId))) return false;
+    const kept = (keeper: string) => void this.#keepers.set(clientId, { node: keeper, until: clock.now() + keptMs });
+    try {
+      return await this.#tasks.run(clientId, () => this.#tryClaim(clientId, kept));
+    } catch (error) {
+      if (error instanceof RecordsFull || error instanceof EngineUnavailable) return false;
+      throw error;
+    }
+  }
+
+  /** A node that lives, and stays, has said so a while ago. */
+  #isKept(clientId: string): boolean {
+    const keeper = this.#keepers.get(clientId);
+    if (keeper === undefined || this.#options.clock.now() >= keeper.until) return false;
+    return this.#options.membership.nodes.get(keeper.node)?.state === 'up';
+  }
+
   close(): void {
     this.#hasEnded = true;
     for (const stop of this.#stops) stop();
@@ -154,7 +181,7 @@ export class Ownership {
    * False: it is to be tried again. A node claims nothing before it has read as far in the log as the last owner had:
    * until then its members are as they were before, and it would pass on again what that owner has given or passed on.
    */
-  async #tryClaim(clientId: string): Promise<boolean> {
+  async #tryClaim(clientId: string, kept: (owner: string) => void = () => {}): Promise<boolean> {
     const { records, node, membership } = this.#options;
     const owned = this.#owned.get(clientId);
     if (owned !== undefined) return !owned.isHandedOut || this.#swap(clientId, owned.revision);
@@ -170,10 +197,10 @@ export class Ownership {
       this.#options.messages.sharing.expect(clientId);
       return this.#inherit(clientId, record!, left);
     }
-    return owner !== null && this.#take(clientId, left.owner);
+    return owner !== null && this.#take(clientId, left.owner, kept);
   }
 
-  async #take(clientId: string, owner: string): Promise<boolean> {
+  async #take(clientId: string, owner: string, kept: (owner: string) => void): Promise<boolean> {
     const { membership, bus } = this.#options;
     let offer: Offer | null;
     try {
@@ -183,7 +210,10 @@ export class Ownership {
       else if (!(error instanceof EngineUnavailable)) throw error;
       return false;
     }
-    if (offer === null) return false;
+    if (offer === null) {
+      kept(owner);
+      return false;
+    }
     const { state, at } = offer;
     await this.#options.messages.reached(at);
     if (state !== null) await this.#adoption.take(clientId, state, at);
@@ -406,11 +436,11 @@ export class Ownership {
     this.#options.sessions.forget(clientId);
   }
 
-  /** Another node wants it. Null: it is not here. */
+  /** Another node wants it. Null: it is not here, or stays. */
   async #release(clientId: string): Promise<Offer | null> {
     const owned = this.#owned.get(clientId);
-    if (owned === undefined || owned.isLeaving || this.#hasEnded) return null;
     const { sessions } = this.#options;
+    if (owned === undefined || owned.isLeaving || this.#hasEnded || sessions.keeps(clientId)) return null;
     // What it has by shared subscriptions moves with it; or goes on to others, if it ends.
     this.#moving = clientId;
     sessions.takenOver(clientId);

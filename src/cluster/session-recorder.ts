@@ -8,8 +8,10 @@ import { EngineUnavailable, type Sequence } from '../contracts/cluster-engine.ts
 import type { ExportedSession, MovedSession } from '../contracts/session-move.ts';
 import type { StoredDelivery, StoredPendingWill, StoredSession } from '../contracts/session-store.ts';
 import type { PacketId } from '../protocol/packets.ts';
+import { isProgramClient } from '../protocol/publisher.ts';
 import type { Origin } from './frame.ts';
 import { KeptSession } from './kept-session.ts';
+import type { ClusterNotes } from './notes.ts';
 import { placeOf } from './places.ts';
 
 export interface NodeRecorderOptions {
@@ -21,6 +23,7 @@ export interface NodeRecorderOptions {
   readonly release: (clientId: string, packetId: PacketId) => void;
   /** Writes the record of this client as it is then. Rejects where the node has left the cluster. */
   readonly record: (clientId: string) => Promise<void>;
+  readonly notes: Pick<ClusterNotes, 'values' | 'isShared' | 'write'>;
   readonly failed: (error: unknown) => void;
 }
 
@@ -36,6 +39,7 @@ export class NodeRecorder implements SessionRecorder {
   readonly #wills = new Map<string, StoredPendingWill[]>();
   readonly #willOwners = new Map<number, string>();
   #changed = new Set<string>();
+  #changedNotes = new Map<string, Buffer | null>();
   /** By client identifier: since where in the log its record lacks something else than `KeptSession` knows. */
   readonly #pins = new Map<string, Sequence>();
   /** The same, of what is being written. */
@@ -59,6 +63,15 @@ export class NodeRecorder implements SessionRecorder {
 
   get written(): number {
     return this.#written;
+  }
+
+  get notes(): ReadonlyMap<string, Buffer> {
+    return this.#options.notes.values;
+  }
+
+  noted(name: string, value: Uint8Array | null): void {
+    if (!this.#options.notes.isShared(name)) return;
+    this.#count(() => this.#changedNotes.set(name, value === null ? null : Buffer.from(value)));
   }
 
   /** Up to here the log has nothing for sessions of this node that is neither settled nor in a record. */
@@ -99,11 +112,13 @@ export class NodeRecorder implements SessionRecorder {
 
   write(done: () => void): void {
     const upTo = this.#changes;
-    const clients = [...this.#changed];
+    const { record, notes } = this.#options;
+    const clients = [...this.#changed].map((clientId) => record(clientId));
+    const noted = [...this.#changedNotes].map(([name, value]) => notes.write(name, value));
     this.#changed = new Set();
-    if (clients.length === 0) return done();
-    const writing = Promise.all(clients.map((clientId) => this.#options.record(clientId)));
-    writing.then(
+    this.#changedNotes = new Map();
+    if (clients.length + noted.length === 0) return done();
+    Promise.all([...clients, ...noted]).then(
       () => {
         this.#written = Math.max(this.#written, upTo);
         done();
@@ -119,8 +134,8 @@ export class NodeRecorder implements SessionRecorder {
   }
 
   opened({ sid, clientId }: StoredSession): void {
-    // Of the program: it ends with the process.
-    if (clientId.startsWith('\0')) return;
+    // It ends with the process.
+    if (isProgramClient(clientId)) return;
     if (!this.#bySid.has(sid)) {
       const kept = new KeptSession(clientId);
       this.#bySid.set(sid, kept);
@@ -246,9 +261,13 @@ export class NodeRecorder implements SessionRecorder {
   }
 
   #note(clientId: string): void {
-    const isFirst = this.#changed.size === 0;
-    this.#changed.add(clientId);
     if (!this.#pins.has(clientId)) this.#pins.set(clientId, this.#options.readTo() + 1);
+    this.#count(() => this.#changed.add(clientId));
+  }
+
+  #count(change: () => void): void {
+    const isFirst = this.#changed.size + this.#changedNotes.size === 0;
+    change();
     this.#changes++;
     if (isFirst) this.onChange();
   }

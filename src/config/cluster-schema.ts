@@ -1,6 +1,7 @@
 /** What a configuration says of the cluster that its broker is a node of. */
 import { hostname } from 'node:os';
 import * as z from 'zod';
+import type { BridgeSettings } from '../contracts/bridge-settings.ts';
 import { bytes, seconds, text } from '../contracts/values.ts';
 
 const name = z.string().regex(/^[a-z0-9-]{1,32}$/, { error: '1 to 32 lower-case letters, digits and hyphens' });
@@ -45,7 +46,7 @@ interface Checked {
   readonly cluster?: unknown;
   readonly store: { readonly kind: string };
   readonly limits: { readonly queuePolicy: string };
-  readonly bridges: readonly unknown[];
+  readonly bridges: readonly BridgeSettings[];
 }
 
 /** What nodes of a cluster cannot do is refused, and not half done. */
@@ -61,8 +62,29 @@ export function problemsOfCluster({ cluster, store, limits, bridges }: Checked) 
     const why = 'a publisher is answered before other nodes look at their queues';
     refuse(['limits', 'queuePolicy'], `drop-oldest or drop-newest ${inCluster}: ${why}`);
   }
-  if (bridges.length > 0) {
-    refuse(['bridges'], `none ${inCluster}: each node would have a connection, and pass on every message`);
+  for (const [index, bridge] of bridges.entries()) {
+    for (const [path, message] of problemsOfBridge(bridge)) {
+      refuse(['bridges', String(index), ...path], message.replace('{}', inCluster));
+    }
   }
   return problems;
+}
+
+/** `{}` stands for where it holds. */
+function* problemsOfBridge({ queue, topics }: BridgeSettings): Generator<[path: string[], message: string]> {
+  if (queue.whenFull === 'refuse') {
+    const why = 'a publisher is answered before the node of the bridge looks at its queue';
+    yield [['queue', 'whenFull'], `drop-oldest {}: ${why}`];
+  }
+  const first = topics.find(({ direction }) => direction !== 'in');
+  for (const [at, { direction, forward, pipeline, priority }] of topics.entries()) {
+    const path = (name: string) => ['topics', String(at), name];
+    if (forward === 'subscribed') {
+      yield [path('forward'), 'all {}: no node knows what is subscribed to at the others'];
+    }
+    if (direction === 'in') continue;
+    const why = 'several queues of one bridge do not move as one';
+    if (pipeline !== undefined) yield [path('pipeline'), `none for what goes out, {}: ${why}`];
+    if (priority !== first!.priority) yield [path('priority'), `one for all that goes out, {}: ${why}`];
+  }
 }

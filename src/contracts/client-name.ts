@@ -3,8 +3,7 @@
  * which no client can have: those of bridges are shown as what they are.
  */
 
-/** Begins the identifiers of the sessions of bridges: the name follows, and behind a slash what a lane is for. */
-export const bridgeSessionPrefix = '\0bridge/';
+import { bridgeSessionPrefix } from '../protocol/publisher.ts';
 
 const form = /^([^/]+)(?:\/\d+\.(\d)\.(.*))?$/s;
 

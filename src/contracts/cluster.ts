@@ -67,7 +67,23 @@ export interface SharedBySession {
   readonly groups: ReadonlyMap<string, number>;
 }
 
+/**
+ * Sessions whose client is a part of the broker, which each node has: where the session is, that part is its client,
+ * and at the other nodes it stands by.
+ */
+export interface ResidentSessions {
+  /**
+   * Whether the session is this node's from now on. It is taken from no node that keeps it (`NodeSessions.keeps`), and
+   * an answer comes at once where it is here.
+   */
+  claim(clientId: string): Promise<boolean>;
+  /** Finds out what other nodes have noted. Rejects while that cannot be told. */
+  refreshNotes(): Promise<void>;
+}
+
 export interface Cluster {
+  /** Absent: sessions within the process stay there. */
+  readonly residents?: ResidentSessions;
   /** Absent: members at one node share among themselves. */
   readonly shared?: SharedSubscriptions;
   /**
@@ -121,6 +137,10 @@ export interface SessionRecorder {
   readonly written: number;
   /** Why nothing can be written, in words for an operator; null while nothing is in the way. */
   readonly failure: string | null;
+  /** What all nodes remember together. */
+  readonly notes: ReadonlyMap<string, Buffer>;
+  /** A part of the broker remembers this; what is for this node alone ends with it. Null: it is forgotten. */
+  noted(name: string, value: Uint8Array | null): void;
   /** Called when there is a change. Set once. */
   onChange: () => void;
   /** Writes what has changed so far, and calls back when that is done; at once, if nothing has. */
@@ -160,6 +180,10 @@ export interface NodeSessions {
   has(clientId: string): boolean;
   /** What is retained; null: nothing, or it has expired. */
   retained(topicName: string): Message | null;
+  /** Its client is a part of this node, which stays that: no other node gets the session. */
+  keeps(clientId: string): boolean;
+  /** All nodes remember this from now on; null: not any more. */
+  noted(name: string, value: Buffer | null): void;
   /** The client is connected elsewhere: its connection here ends, and its session if that ends with it. */
   takenOver(clientId: string): void;
   /** Everything of a session; null: there is none, or none that outlives its connection or has a will. */

@@ -4,7 +4,7 @@
  */
 
 import { isThenable, ownPromise } from '../base/thenable.ts';
-import type { Cluster, SharedSubscriptions } from './cluster.ts';
+import type { Cluster, ResidentSessions, SharedSubscriptions } from './cluster.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks, PublishVerdict } from './hooks.ts';
 import type { DeliverVerdict } from './pipeline.ts';
 
@@ -41,7 +41,10 @@ export function checkedHooks(hooks: Hooks, inTime: InTime): CheckedHooks {
 }
 
 /** All of it, whatever the program's has. */
-export type CheckedCluster = Required<Omit<Cluster, 'shared'>> & { readonly shared: SharedSubscriptions | null };
+export type CheckedCluster = Required<Omit<Cluster, 'shared' | 'residents'>> & {
+  readonly shared: SharedSubscriptions | null;
+  readonly residents: ResidentSessions | null;
+};
 
 /** What is no valid answer refuses, and the time to answer is limited, as for hooks. */
 export function checkedCluster(cluster: Cluster, inTime: InTime): CheckedCluster {
@@ -52,6 +55,7 @@ export function checkedCluster(cluster: Cluster, inTime: InTime): CheckedCluster
     isLogged: (message) => cluster.isLogged?.(message) ?? false,
     mayLog: (message) => cluster.mayLog?.(message) ?? false,
     shared: cluster.shared ?? null,
+    residents: cluster.residents ?? null,
   };
 }
 

@@ -208,9 +208,9 @@ export class Core {
     return exportSession(own(session));
   }
 
-  /** From now on the session is here; there must be none of this client. */
-  importSession(moved: MovedSession, missed: readonly Missed[]): void {
-    importSession(this.#parts, moved, missed);
+  /** From now on the session is here; there must be none of this client. `limits`: see `limitQueue`. */
+  importSession(moved: MovedSession, missed: readonly Missed[], limits: OwnQueueLimits | null): void {
+    importSession(this.#parts, moved, missed, limits);
   }
 
   /** Its shared subscriptions. */

@@ -5,6 +5,7 @@ import type { StoredDelivery, StoredPendingWill } from '../contracts/session-sto
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { matches } from '../protocol/topic.ts';
+import type { OwnQueueLimits } from './client-session.ts';
 import { Delivery } from './delivery.ts';
 import { restore } from './lifecycle.ts';
 import { giveMember, groupNamed } from './member.ts';
@@ -37,13 +38,19 @@ export function exportSession(session: Session): MovedSession {
  * Its messages get numbers of this node, in their order. It has missed some on its way here. Whether those of a session
  * whose node has died were sent before nobody knows.
  */
-export function importSession(parts: CoreParts, moved: MovedSession, missed: readonly Missed[]): void {
-  const { shared } = parts;
+export function importSession(
+  parts: CoreParts,
+  moved: MovedSession,
+  missed: readonly Missed[],
+  limits: OwnQueueLimits | null,
+): void {
+  const { shared, distributor } = parts;
   const endsHere = shared !== null && moved.session.expirySeconds === 0 && moved.session.disconnectedAt === null;
   // It ended with its connection. What was for it as a member of shared subscriptions is for the others.
   if (endsHere) handOnAll(shared, moved, missed);
   const session = restoreMoved(parts, endsHere ? { ...moved, sendings: [], queue: [] } : moved);
   if (session === null) return;
+  if (limits !== null) distributor.limitQueue(session, limits);
   for (const { message, isOwn, group } of missed) {
     if (session.isEnded) return;
     if (group === null) deliverTo(parts, session, message, isOwn ? session : null);

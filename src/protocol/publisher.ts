@@ -16,8 +16,15 @@ export const brokerPublisher = '\0broker';
  */
 export const removal = '\0removal';
 const willPrefix = '\0will:';
+/** Begins the client identifiers of sessions of bridges: the name follows, and behind a slash what a lane is for. */
+export const bridgeSessionPrefix = '\0bridge/';
 
-export const clientPublisher = (clientId: string): string => cutText(clientId, publisherCharactersMax);
+export const isOfBridge = (clientId: string): boolean => clientId.startsWith(bridgeSessionPrefix);
+/** Whether it is a client within the process that ends with it. */
+export const isProgramClient = (clientId: string): boolean => clientId.startsWith('\0') && !isOfBridge(clientId);
+
+export const clientPublisher = (clientId: string): string =>
+  isOfBridge(clientId) ? clientId : cutText(clientId, publisherCharactersMax);
 export const willPublisher = (clientId: string): string => wholeWillPublisher(clientPublisher(clientId));
 /** With the whole identifier: too long for a message to carry. */
 export const wholeWillPublisher = (clientId: string): string => `${willPrefix}${clientId}`;
@@ -27,6 +34,7 @@ export type PublisherKind = 'client' | 'will' | 'program' | 'broker';
 /** What such a text says. */
 export function readPublisher(publisher: string): { kind: PublisherKind; clientId: string | null } {
   if (!publisher.startsWith('\0')) return { kind: 'client', clientId: publisher };
+  if (isOfBridge(publisher)) return { kind: 'program', clientId: publisher };
   if (publisher.startsWith(willPrefix)) return { kind: 'will', clientId: publisher.slice(willPrefix.length) };
   return { kind: publisher === brokerPublisher ? 'broker' : 'program', clientId: null };
 }

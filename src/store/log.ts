@@ -75,6 +75,14 @@ export class LogStore extends KeepsNothing implements SessionStore {
     return this.failure !== null;
   }
 
+  override async load() {
+    return { ...(await super.load()), notes: new Map(this.#recorder.notes) };
+  }
+
+  override putNote(name: string, value: Uint8Array | null): void {
+    this.#recorder.noted(name, value);
+  }
+
   override putSession(session: StoredSession): void {
     this.#recorder.opened(session);
   }

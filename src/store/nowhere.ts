@@ -52,7 +52,7 @@ export abstract class KeepsNothing {
   removeWill(_number: number): void {}
   putRetained(): void {}
   removeRetained(): void {}
-  putNote(): void {}
+  putNote(_name: string, _value: Uint8Array | null): void {}
 
   peekDelivery() {
     return null;

@@ -4,12 +4,13 @@ import { acrossNodes } from '../../src/admin/across-nodes.ts';
 import { banHandlers } from '../../src/admin/bans.ts';
 import { Commands } from '../../src/admin/commands.ts';
 import { systemTimers } from '../../src/base/clock.ts';
+import { bridgeHandlers } from '../../src/bridge/bridge-commands.ts';
 import { CommandExchange } from '../../src/cluster/command-exchange.ts';
 import { Records } from '../../src/cluster/records.ts';
 import { bansStream, ClusterBans } from '../../src/cluster/shared-bans.ts';
 import type { CommandHandlers } from '../../src/contracts/commands.ts';
 import { type Caller, program } from '../../src/contracts/roles.ts';
-import { startNode, type TestNode } from '../support/cluster-nodes.ts';
+import { bridgeSettings, startNode, type TestNode } from '../support/cluster-nodes.ts';
 import { type ConnectOptions, unique, type WireClient } from '../support/wire-client.ts';
 import type { EngineUnderTest } from './cluster-node.suite.ts';
 
@@ -39,7 +40,9 @@ async function startCommanded(name: string, connect: EngineUnderTest['connect'])
     ...{ timers: systemTimers, now: Date.now, failed: (error) => ends.push(String(error)) },
   });
   await bans.start(broker);
-  const own = { ...broker.commandHandlers, ...banHandlers(broker, bans), explain } as unknown as CommandHandlers;
+  const ofBridges = bridgeHandlers(started.bridges, (settings) => settings);
+  const handlers = { ...broker.commandHandlers, ...ofBridges, ...banHandlers(broker, bans), explain };
+  const own = handlers as unknown as CommandHandlers;
   const commands = new Commands(acrossNodes(own, exchange), null);
   const leave = () => {
     exchange.close();
@@ -316,6 +319,32 @@ export function describeCommands(name: string, start: () => Promise<CommandsUnde
       } finally {
         await four.close();
       }
+    });
+
+    test('a bridge is at one node for all of them, and is paused and resumed at any', async () => {
+      const settings = bridgeSettings({
+        ...{ name: 'up', addresses: ['mqtt://127.0.0.1:1'], topics: [{}], queue: { whenFull: 'drop-oldest' } },
+      });
+      for (const { bridges } of nodes) await bridges.start([settings]);
+      const ids = nodes.map(({ id }) => id).sort();
+      const listedBy = async ({ commands }: CommandedNode) => (await commands.run('bridges list', {})).bridges[0]!;
+      await expect.poll(async () => (await listedBy(one())).node).toBeDefined();
+
+      const { node, standbys } = await listedBy(one());
+      expect([node, ...standbys!].sort()).toEqual(ids);
+      for (const each of nodes) expect(await listedBy(each)).toMatchObject({ node, standbys });
+      const standby = nodes.find(({ id }) => id !== node)!;
+      const shown = await standby.commands.run('bridges show', { name: 'up' });
+      expect(shown).toMatchObject({ node, standbys, settings: { name: 'up' } });
+      expect(await standby.commands.run('bridges pause', { name: 'up' })).toMatchObject({ node, state: 'stopped' });
+      const resumed = await standby.commands.run('bridges resume', { name: 'up' });
+      expect(resumed).toMatchObject({ node, state: expect.stringMatching(/waiting|connecting/) });
+    });
+
+    test('bridges of a cluster are in its configuration, and commands make none', async () => {
+      const settings = { name: 'more', addresses: ['mqtt://127.0.0.1:1'], topics: [{}] };
+      const made = one().commands.run('bridges create', { settings });
+      await expect(made).rejects.toMatchObject({ kind: 'conflict' });
     });
 
     test('of a client that no node has, all of them say so, once there are none to be taken over', async () => {

@@ -22,10 +22,24 @@ const configOf = (node: string, servers: readonly string[], rest: object = {}) =
   } as Parameters<typeof parseConfig>[0]);
 const portOf = (app: App) => Number(new URL(app.listeners[0]!.url).port);
 
+const bridgeWith = (topic: object, queue: object = { whenFull: 'drop-oldest' }) => ({
+  bridges: [{ name: 'up', addresses: ['mqtt://a'], topics: [{ filter: 'a' }, { filter: 'b', ...topic }], queue }],
+});
+const pipelineOfBridges = { name: 'p', on: 'bridge', filter: '#', stages: [{ set: { fields: { a: 1 } } }] };
+
 describe('a configuration', () => {
+  test('has bridges that all nodes can have', () => {
+    const inbound = { direction: 'in', pipeline: 'p' };
+    const config = configOf('one', ['nats://localhost'], { ...bridgeWith(inbound), pipelines: [pipelineOfBridges] });
+    expect(config.bridges).toHaveLength(1);
+  });
+
   test.each<[object, string]>([
     [{ limits: { queuePolicy: 'reject' } }, 'limits.queuePolicy'],
-    [{ bridges: [{ name: 'a', address: 'mqtt://a', topics: [{ filter: 'a', direction: 'out' }] }] }, 'bridges'],
+    [bridgeWith({}, { whenFull: 'refuse' }), 'bridges.0.queue.whenFull'],
+    [bridgeWith({ forward: 'subscribed' }), 'bridges.0.topics.1.forward'],
+    [bridgeWith({ priority: 3 }), 'bridges.0.topics.1.priority'],
+    [{ ...bridgeWith({ pipeline: 'p' }), pipelines: [pipelineOfBridges] }, 'bridges.0.topics.1.pipeline'],
     [{ store: { kind: 'level' } }, 'store.kind'],
     [{ cluster: { servers: ['http://a'] } }, 'cluster.servers.0'],
     [{ cluster: { servers: ['nats://ann:secret@a'] } }, 'credentialsFile'],

@@ -2,14 +2,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { Deadline } from '../../src/base/deadline.ts';
+import { Bridges } from '../../src/bridge/bridges.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import { BrokerSessions } from '../../src/broker/node-sessions.ts';
 import { ClusterNode, type ClusterNodeOptions } from '../../src/cluster/node.ts';
+import { bridge as bridgeSchema } from '../../src/contracts/bridge-settings.ts';
 import type { ClusterEngine, StreamSettings } from '../../src/contracts/cluster-engine.ts';
+import { defaultPipelineLimits } from '../../src/contracts/pipeline-settings.ts';
 import { type BrokerSettings, defaultSettings } from '../../src/contracts/settings.ts';
+import { dial } from '../../src/net/connect.ts';
 import { listen } from '../../src/net/listen.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { LogStore } from '../../src/store/log.ts';
+import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
+import type { BridgeInput } from './bridged.ts';
 import { whenAvailable } from './nats-server.ts';
 import { type ConnectOptions, WireClient } from './wire-client.ts';
 
@@ -20,6 +26,9 @@ export interface TestNode {
   readonly node: ClusterNode;
   readonly broker: Broker;
   readonly engine: ClusterEngine;
+  /** None run before `start` is called. */
+  readonly bridges: Bridges;
+  readonly port: number;
   /** Why it ended by itself. */
   readonly ends: string[];
   connect(options?: ConnectOptions): Promise<WireClient>;
@@ -36,6 +45,14 @@ const recordsBytesMax = 16_000_000;
 const sessionRecords: StreamSettings = {
   ...{ name: 'sessions', keeps: 'newestOfSubject', whenFull: 'refuse', bytesMax: recordsBytesMax },
 };
+
+const bridgeParts: ConstructorParameters<typeof Bridges>[1] = {
+  ...{ quarantine: new MemoryQuarantine(defaultPipelineLimits), environment: {} },
+  dial: ({ address, timeoutMs }, accept, failed) =>
+    dial({ address, tls: null, timeoutMs, frameBytesMax: 16_000_000 }, accept, failed),
+};
+
+export const bridgeSettings = (settings: BridgeInput) => bridgeSchema.parse(settings);
 
 /** A node that its servers leave without an answer for three seconds sends clients away, who come again. */
 export async function comeIn(connect: () => Promise<WireClient>): Promise<WireClient> {
@@ -81,6 +98,8 @@ export async function startNode(
     cluster: node,
   });
   const sessions = broker.attach((context) => new BrokerSessions(context));
+  const bridges = broker.attach((context) => new Bridges(context, bridgeParts));
+  sessions.residents = bridges.residents;
   await broker.start();
   await node.serve(sessions);
   const listener = await listen(
@@ -89,7 +108,7 @@ export async function startNode(
   );
   let hasDied = false;
   return {
-    ...{ id, node, broker, engine, ends },
+    ...{ id, node, broker, engine, bridges, ends, port: listener.port },
     recordOf: async (clientId) => (await (await engine.open(sessionRecords)).last(clientId))!.bytes,
     connect: (options) => comeIn(() => WireClient.connect(listener.port, options)),
     async die() {

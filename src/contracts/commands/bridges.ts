@@ -1,7 +1,7 @@
 /** Connections to other brokers. */
 import * as z from 'zod';
 import { bridge } from '../bridge-settings.ts';
-import { type CommandDeclarations, nothing } from './declaration.ts';
+import { type CommandDeclarations, nodeKey, nothing, unansweredKey } from './declaration.ts';
 
 const name = z.string().min(1).max(64).describe('name of a bridge');
 const settings = bridge.describe('as an item of `bridges` in the configuration');
@@ -9,14 +9,17 @@ const settings = bridge.describe('as an item of `bridges` in the configuration')
 const view = z.strictObject({
   name,
   state: z
-    .enum(['stopped', 'idle', 'waiting', 'connecting', 'connected'])
+    .enum(['stopped', 'idle', 'waiting', 'connecting', 'connected', 'standby'])
     .describe(
-      '`waiting`: for the next attempt. `idle`: for messages (`start: lazy`). `stopped`: paused, or not started',
+      '`waiting`: for the next attempt. `idle`: for messages (`start: lazy`). `stopped`: paused, or not started. ' +
+        '`standby`: in a cluster, until a node has its session',
     ),
   problem: z.string().nullable().describe('why it is not connected; null: it is, or nothing has gone wrong'),
   address: z.string().describe('address that it has, or tries next'),
   version: z.enum(['5.0', '3.1.1']).nullable().describe('of MQTT; null: it is not connected'),
-  isSluice: z.boolean().describe('whether the peer is a Sluice, so that each message is taken once'),
+  isSluice: z
+    .boolean()
+    .describe('whether the peer is a Sluice and neither is in a cluster, so that each message is taken once'),
   since: z.number().describe('since when it is in this state, in milliseconds since the epoch'),
   connects: z.int().describe('how often it has found its peer since the start'),
   queued: z.int().describe('messages that wait for the peer'),
@@ -35,6 +38,12 @@ const view = z.strictObject({
     ),
   quarantined: z.int().describe('messages that could not go over it, and were put into the quarantine'),
   isConfigured: z.boolean().describe('whether it is in the configuration; else it was made by a command'),
+  ...nodeKey,
+  standbys: z
+    .array(z.string())
+    .readonly()
+    .optional()
+    .describe('nodes that go on with it once that one is gone; absent: the broker is in no cluster'),
 });
 export type BridgeView = z.output<typeof view>;
 
@@ -48,7 +57,11 @@ export const bridgeCommands = {
     route: 'GET /bridges',
     cli: { lists: 'bridges' },
     request: nothing,
-    answer: z.strictObject({ bridges: z.array(view).readonly().describe('bridges, in the order of their names') }),
+    answer: z.strictObject({
+      bridges: z.array(view).readonly().describe('bridges, in the order of their names'),
+      ...unansweredKey,
+    }),
+    nodes: 'all',
   },
   'bridges show': {
     what: 'tells what a bridge is at, and how it is set',
@@ -60,6 +73,7 @@ export const bridgeCommands = {
       refusedFilters: z.array(z.string()).readonly().describe('subscriptions that the peer refuses, each with why'),
       settings: z.record(z.string(), z.unknown()).describe('its settings, without secrets'),
     }),
+    nodes: 'all',
   },
   'bridges create': {
     what: 'makes a bridge, which stays until it is removed',
@@ -89,6 +103,7 @@ export const bridgeCommands = {
     route: 'POST /bridges/{name}/pause',
     request: ofBridge,
     answer: view,
+    nodes: 'all',
   },
   'bridges resume': {
     what: 'connects a bridge again that was paused, or never started',
@@ -97,6 +112,7 @@ export const bridgeCommands = {
     route: 'POST /bridges/{name}/resume',
     request: ofBridge,
     answer: view,
+    nodes: 'all',
   },
   'bridges remove': {
     what: 'removes a bridge that was made by a command, with what waits for its peer',

@@ -9,6 +9,7 @@ test('the checkpoint stays where it was until what goes on to others is in the l
     readTo: () => readTo,
     release: () => {},
     record: async () => {},
+    notes: { values: new Map(), isShared: () => false, write: async () => {} },
     failed: (error) => {
       throw error;
     },

@@ -34,6 +34,7 @@ class Recorder implements SessionRecorder {
   changes = 0;
   written = 0;
   failure: string | null = null;
+  notes = new Map<string, Buffer>();
   onChange: () => void = () => {};
   finish: () => void = () => {};
 
@@ -47,6 +48,7 @@ class Recorder implements SessionRecorder {
   }
 
   opened(): void {}
+  noted(): void {}
 
   changed(): void {
     this.changes++;

@@ -126,6 +126,8 @@ function Details({ bridge }: { readonly bridge: Shown }) {
           <h2>{text.connection}</h2>
           <dl class="details">
             {bridge.problem !== null && <Row name={text.problem}>{visible(bridge.problem)}</Row>}
+            {bridge.node !== undefined && <Row name={text.node}>{bridge.node}</Row>}
+            {bridge.standbys !== undefined && <Row name={text.standbys}>{bridge.standbys.join(', ')}</Row>}
             <Row name={text.address}>
               <Name text={bridge.address} />
             </Row>

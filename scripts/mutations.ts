@@ -8,7 +8,7 @@ export interface Mutation {
   readonly from: string;
   readonly to: string;
   /** Which one finds it: of one broker, or of several, with bridges between them or in a cluster. Default: of one. */
-  readonly simulation?: 'bridges' | 'cluster';
+  readonly simulation?: 'bridges' | 'cluster' | 'clusterWithBridge';
 }
 
 export const mutations: readonly Mutation[] = [
@@ -1027,7 +1027,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a broker does not remember the numbers that have come from a bridge',
     file: 'broker/bridge-client.ts',
-    from: 'if (this.#number > 0) this.#seen.add(this.#number);',
+    from: 'if (this.#number > 0) this.#numbers!.seen.add(this.#number);',
     to: '',
     simulation: 'bridges',
   },
@@ -1083,7 +1083,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'packet identifiers of a session that the peer has lost still stand for messages',
     file: 'bridge/bridge.ts',
-    from: 'if (!packet.sessionPresent || peer?.seen.isNew === true) core.forgetReceived(session);',
+    from: 'if (!packet.sessionPresent || seen?.isNew === true) core.forgetReceived(session);',
     to: '',
     simulation: 'bridges',
   },
@@ -1249,6 +1249,49 @@ export const mutations: readonly Mutation[] = [
     from: 'messages.sharing.isSettled(clientId) ? { taken: take(at) } : null',
     to: '{ taken: take(at) }',
     simulation: 'cluster',
+  },
+  // Bridges of a cluster
+  {
+    name: 'the log does not say that a message came from the bridge',
+    file: 'cluster/messages.ts',
+    from: 'const isBridge = origin !== null && isOfBridge(origin);',
+    to: 'const isBridge = false;',
+    simulation: 'clusterWithBridge',
+  },
+  {
+    name: 'the log does not say by which packet identifier a message came over the bridge',
+    file: 'bridge/bridge-publish.ts',
+    from: 'return this.#message.qos === 2 ? this.#packetId : 0;',
+    to: 'return 0;',
+    simulation: 'clusterWithBridge',
+  },
+  {
+    name: 'nodes of a cluster give their messages numbers',
+    file: 'bridge/series.ts',
+    from: 'this.#hasNumbers = context.cluster === null;',
+    to: 'this.#hasNumbers = true;',
+    simulation: 'clusterWithBridge',
+  },
+  {
+    name: 'the session of a bridge ends with its node',
+    file: 'cluster/session-recorder.ts',
+    from: 'if (isProgramClient(clientId)) return;',
+    to: "if (clientId.startsWith('\\0')) return;",
+    simulation: 'clusterWithBridge',
+  },
+  {
+    name: 'a node that others have declared dead keeps its bridges',
+    file: 'bridge/placement.ts',
+    from: 'for (const place of this.#places.values()) this.#standBy(place, why);',
+    to: 'void why;',
+    simulation: 'clusterWithBridge',
+  },
+  {
+    name: 'any node gets the session of a bridge that is at work',
+    file: 'bridge/placement.ts',
+    from: 'return this.#places.has(clientId) && this.#options.context.drain.state === null;',
+    to: 'return clientId.length < 0;',
+    simulation: 'clusterWithBridge',
   },
   // Deaths of nodes
   {

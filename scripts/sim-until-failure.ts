@@ -1,6 +1,6 @@
 /**
  * Runs seeds from the first one on until one fails; says which one, and what it failed at. Arguments: the first seed,
- * how many, and `bridges` or `cluster` for a simulation of several brokers.
+ * how many, and `bridges`, `cluster` or `clusterWithBridge` for a simulation of several brokers.
  */
 import { writeSync } from 'node:fs';
 import { runBridged } from '../test/sim/bridged/bridged.ts';
@@ -9,7 +9,8 @@ import { failureName } from '../test/sim/minimize.ts';
 import { run } from '../test/sim/simulation.ts';
 
 const [first = 1, seeds = 1_000] = process.argv.slice(2, 4).map(Number);
-const runs = { bridges: runBridged, cluster: runClustered, '': run };
+const clusterWithBridge = (seed: number) => runClustered(seed, { hasBridge: true });
+const runs = { bridges: runBridged, cluster: runClustered, clusterWithBridge, '': run };
 const runOne = runs[(process.argv[4] ?? '') as keyof typeof runs];
 for (let seed = first; seed < first + seeds; seed++) {
   // Told before, in case the run never comes back.

@@ -14,7 +14,8 @@ interface Work {
 const none = { explained: 0, mishaps: 0 };
 async function runOne(seed: number, { several }: Work) {
   if (several === null) return run(seed);
-  return { ...(await (several === 'bridges' ? runBridged(seed) : runClustered(seed))), ...none };
+  if (several === 'bridges') return { ...(await runBridged(seed)), ...none };
+  return { ...(await runClustered(seed, { hasBridge: several === 'clusterWithBridge' })), ...none };
 }
 
 process.on('message', async (work: Work) => {

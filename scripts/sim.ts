@@ -20,7 +20,7 @@ const help = `npm run sim -- [options]
   --minimize    make the first failure as small as it gets, and tell its story
   --trace       tell the story of the seed
   --bridges     several brokers with bridges between them, which is a simulation of its own
-  --cluster     several brokers that are nodes of one cluster, another one
+  --cluster     several brokers that are nodes of one cluster, another one; with --bridges: and have a bridge
 `;
 
 const { values } = readOptions(help, {
@@ -34,8 +34,9 @@ const { values } = readOptions(help, {
 });
 
 /** Of several brokers; null: of one. */
-export type Several = 'bridges' | 'cluster' | null;
-const several: Several = values.bridges ? 'bridges' : values.cluster ? 'cluster' : null;
+export type Several = 'bridges' | 'cluster' | 'clusterWithBridge' | null;
+const ofCluster = values.bridges ? 'clusterWithBridge' : 'cluster';
+const several: Several = values.cluster ? ofCluster : values.bridges ? 'bridges' : null;
 
 const whole = (name: 'seeds' | 'seed' | 'jobs', standard: number) =>
   wholeNumber(name, values[name] ?? String(standard), 1);
@@ -97,8 +98,11 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
 const first = whole('seed', 1);
 const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
 if (values.trace && several !== null) {
-  const runOne = several === 'bridges' ? runBridged : runClustered;
-  const { violation, lines } = await runOne(first, { isTraced: true });
+  const hasBridge = several === 'clusterWithBridge';
+  const options = { isTraced: true, hasBridge };
+  const { violation, lines } = await (several === 'bridges'
+    ? runBridged(first, options)
+    : runClustered(first, options));
   process.stdout.write(`seed ${first}: ${violation?.message ?? 'nothing wrong'}\n${lines.join('\n')}\n`);
 } else if (values.trace) tellRun(await run(first, { isTraced: true }));
 else {

@@ -32,3 +32,12 @@ test('sessions move in these runs, and a seed gives the same run again', async (
   expect(first.takeovers).toBeGreaterThan(5);
   expect(again.hash).toBe(first.hash);
 });
+
+test.each([1, 2, 3, 4, 5, 6].map((seed) => [seed]))(
+  'a bridge of a cluster runs at one node, and loses, doubles and sends round nothing (seed %i)',
+  async (seed) => {
+    const { violation, messages } = await runClustered(seed, { hasBridge: true });
+    expect(violation).toBeNull();
+    expect(messages).toBeGreaterThan(20);
+  },
+);

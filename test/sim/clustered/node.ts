@@ -1,18 +1,22 @@
 /** One node of a simulated cluster: a broker as it is, with time, chance, network and engine of the simulation. */
 import type { Random } from '../../../scripts/crash/random.ts';
 import { Scheduler } from '../../../src/base/scheduler.ts';
+import { Bridges } from '../../../src/bridge/bridges.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import { BrokerSessions } from '../../../src/broker/node-sessions.ts';
 import type { MemoryServers } from '../../../src/cluster/memory/engine.ts';
 import { ClusterNode } from '../../../src/cluster/node.ts';
 import type { NodeSessions } from '../../../src/contracts/cluster.ts';
 import type { ClusterEngine } from '../../../src/contracts/cluster-engine.ts';
+import { defaultPipelineLimits } from '../../../src/contracts/pipeline-settings.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver } from '../../../src/contracts/transport.ts';
 import type { Core } from '../../../src/core/core.ts';
 import { LogStore } from '../../../src/store/log.ts';
+import { MemoryQuarantine } from '../../../src/store/memory-quarantine.ts';
 import type { Wire } from '../network.ts';
 import type { Life, World } from '../world.ts';
+import type { BrokerBeyond } from './beyond.ts';
 
 export class SimulatedNode {
   readonly name: string;
@@ -20,6 +24,8 @@ export class SimulatedNode {
   readonly broker: Broker;
   readonly cluster: ClusterNode;
   readonly sessions: NodeSessions;
+  readonly bridges: Bridges;
+  readonly #beyond: BrokerBeyond | null;
   /** Why it has ended by itself: others have declared it dead, or it has found a mistake of its own. */
   readonly ends: string[];
   readonly #engine: ClusterEngine;
@@ -34,8 +40,11 @@ export class SimulatedNode {
     world: World,
     servers: MemoryServers,
     engine: ClusterEngine,
-    parts: { broker: Broker; core: Core; cluster: ClusterNode; sessions: NodeSessions; ends: string[] },
+    parts: Pick<SimulatedNode, 'broker' | 'cluster' | 'sessions' | 'bridges' | 'ends'> & { core: Core },
+    beyond: BrokerBeyond | null,
   ) {
+    this.#beyond = beyond;
+    this.bridges = parts.bridges;
     this.#world = world;
     this.#engine = engine;
     this.name = name;
@@ -47,7 +56,14 @@ export class SimulatedNode {
     this.ends = parts.ends;
   }
 
-  static async start(name: string, world: World, servers: MemoryServers, random: Random): Promise<SimulatedNode> {
+  /** `beyond`: to which the cluster has a bridge; null: it has none. */
+  static async start(
+    name: string,
+    world: World,
+    servers: MemoryServers,
+    random: Random,
+    beyond: BrokerBeyond | null,
+  ): Promise<SimulatedNode> {
     const ends: string[] = [];
     const timers = servers.timersOf(name);
     const engine = servers.connect(name, (error) => ends.push(String(error)));
@@ -82,9 +98,16 @@ export class SimulatedNode {
       core = context.core;
       return new BrokerSessions(context);
     });
+    const bridges = broker.attach((context) => {
+      const dial = beyond?.dialOf(name) ?? (() => () => {});
+      return new Bridges(context, { dial, quarantine: new MemoryQuarantine(defaultPipelineLimits), environment: {} });
+    });
+    sessions.residents = bridges.residents;
     await broker.start();
     await cluster.serve(sessions);
-    return new SimulatedNode(name, world, servers, engine, { broker, core: core!, cluster, sessions, ends });
+    if (beyond !== null) await bridges.start(beyond.bridges);
+    const parts = { broker, core: core!, cluster, sessions, bridges, ends };
+    return new SimulatedNode(name, world, servers, engine, parts, beyond);
   }
 
   /** All members of shared subscriptions, as it has read them. */
@@ -115,6 +138,7 @@ export class SimulatedNode {
     this.isKilled = true;
     this.#servers.pause(this.name);
     for (const wire of this.#wires) wire.lost();
+    this.#beyond?.died(this.name);
     this.#world.after(unnoticedMs, () => void this.#engine.close());
   }
 
@@ -122,22 +146,22 @@ export class SimulatedNode {
     this.#wires.add(wire);
     const receiver = this.broker.accept(wire, 'sim');
     if (receiver === null) wire.destroy();
-    else wire.receiver = this.#whileAwake(receiver);
+    else wire.receiver = whileAwake(this.#servers, this.name, receiver);
   }
+}
 
-  /** A process that stands still reads nothing: its bytes wait for it. */
-  #whileAwake(receiver: ByteReceiver): ByteReceiver {
-    const whenAwake = (run: () => void) => this.#servers.whenAwake(this.name, run);
-    return {
-      get share() {
-        return receiver.share;
-      },
-      onBytes: (bytes, start, end) => {
-        const read = Buffer.from(bytes.subarray(start, end));
-        whenAwake(() => receiver.onBytes(read, 0, read.length));
-      },
-      onDrain: () => whenAwake(() => receiver.onDrain()),
-      onClose: (error) => whenAwake(() => receiver.onClose(error)),
-    };
-  }
+/** A process that stands still reads nothing: its bytes wait for it. */
+export function whileAwake(servers: MemoryServers, node: string, receiver: ByteReceiver): ByteReceiver {
+  const whenAwake = (run: () => void) => servers.whenAwake(node, run);
+  return {
+    get share() {
+      return receiver.share;
+    },
+    onBytes: (bytes, start, end) => {
+      const read = Buffer.from(bytes.subarray(start, end));
+      whenAwake(() => receiver.onBytes(read, 0, read.length));
+    },
+    onDrain: () => whenAwake(() => receiver.onDrain()),
+    onClose: (error) => whenAwake(() => receiver.onClose(error)),
+  };
 }

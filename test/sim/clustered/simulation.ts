@@ -16,6 +16,7 @@ import { type AckHabit, type ConnectRequest, SimulatedClient } from '../client.t
 import type { QoS } from '../model.ts';
 import { type Packet, Wire } from '../network.ts';
 import { type Life, settled, Violation, World } from '../world.ts';
+import { BrokerBeyond, beyondName } from './beyond.ts';
 import { Deaths } from './deaths.ts';
 import { SimulatedNode } from './node.ts';
 import { checkMembers, checkSubscriber, checkWills, type Part, willOf } from './subscribers.ts';
@@ -27,6 +28,12 @@ const restMs = 120_000;
 const habits: readonly AckHabit[] = ['at once', 'late', 'any order', 'never'];
 const topics = ['a/b', 'a/c'];
 const memberFilter = '$share/members/a/#';
+
+export interface ClusteredOptions {
+  readonly isTraced?: boolean;
+  /** To a broker that is no node. */
+  readonly hasBridge?: boolean;
+}
 
 export interface ClusteredResult {
   readonly seed: number;
@@ -50,6 +57,8 @@ class ClusterSimulation {
   readonly #life: Life = { isOver: false };
   readonly #nodes: SimulatedNode[] = [];
   readonly #deaths: Deaths;
+  /** To which there is a bridge; null: there is none. */
+  readonly #beyond: BrokerBeyond | null;
   #started = 0;
   readonly #parts: Part[] = [];
   /** By subscriber: what its application got, in order. */
@@ -62,7 +71,7 @@ class ClusterSimulation {
   #calmAt = 0;
   #violation: Error | null = null;
 
-  constructor(seed: number, isTraced: boolean) {
+  constructor(seed: number, { isTraced = false, hasBridge = false }: ClusteredOptions) {
     this.world = new World(isTraced);
     this.#random = new Random(seed);
     this.#servers = new MemoryServers({
@@ -70,6 +79,8 @@ class ClusterSimulation {
       random: () => this.#random.fraction(),
       answerMs: 500,
     });
+    const ofBridge = new Random(seed + 1);
+    this.#beyond = hasBridge ? new BrokerBeyond(this.world, this.#servers, ofBridge) : null;
     this.#deaths = new Deaths({
       ...{ world: this.world, random: this.#random.fork(), servers: this.#servers, nodes: this.#nodes },
       startNode: () => this.#startNode(),
@@ -77,9 +88,11 @@ class ClusterSimulation {
   }
 
   async run(): Promise<void> {
+    await this.#beyond?.start();
     await this.#startNodes(this.#random.between(2, 4));
     this.#makeClients();
     await this.#subscribeAll();
+    if (this.#beyond !== null) await this.#until(20_000, () => this.#isBridged);
     this.#plan();
     await this.#until(busyMs);
     this.#calm();
@@ -123,7 +136,7 @@ class ClusterSimulation {
   #startNode(): void {
     const name = `n${this.#started++}`;
     this.world.tell(() => `${name}: starts`);
-    const starting = SimulatedNode.start(name, this.world, this.#servers, this.#random.fork());
+    const starting = SimulatedNode.start(name, this.world, this.#servers, this.#random.fork(), this.#beyond);
     starting.then(
       (node) => this.#nodes.push(node),
       (error: Error) => {
@@ -274,6 +287,16 @@ class ClusterSimulation {
     Object.assign(this.#servers.faults, faults);
     for (const part of this.#parts) this.#again(random.between(1, 500), () => this.#act(part));
     this.#again(1_000, () => this.#disturb());
+    if (this.#beyond !== null) this.#planBeyond(this.#beyond);
+  }
+
+  #planBeyond(beyond: BrokerBeyond): void {
+    const random = this.#random.fork();
+    this.#again(500, () => {
+      if (this.#isBusy) beyond.publish();
+      if (this.#isBusy && random.isLucky(0.05)) beyond.cut();
+      return random.between(20, 400);
+    });
   }
 
   #again(ms: number, act: () => number): void {
@@ -368,10 +391,47 @@ class ClusterSimulation {
   }
 
   #isAtRest(): boolean {
+    if (this.#beyond !== null && !this.#isBridgeAtRest(this.#beyond)) return false;
     return this.#parts.every(({ client, goneAt }) => {
       if (goneAt < Number.POSITIVE_INFINITY) return client.isAway;
       return client.isConnected && client.outgoing.size === 0 && client.received.size === 0;
     });
+  }
+
+  /** What is published beyond from now on comes here. */
+  get #isBridged(): boolean {
+    return this.#deaths.living.some(({ bridges }) => [...bridges].some(({ isSubscribed }) => isSubscribed));
+  }
+
+  /** It runs at one node, and nothing waits for it on either side. */
+  #isBridgeAtRest({ sent }: BrokerBeyond): boolean {
+    const views = this.#deaths.living.flatMap(({ bridges }) => [...bridges].map((each) => each.view()));
+    const [running, ...others] = views.filter(({ state }) => state !== 'standby');
+    const isDone = running?.state === 'connected' && running.queued + running.inFlight === 0;
+    const last = sent.at(-1);
+    const readers = this.#parts.filter(({ subscribesQoS, isMember }) => subscribesQoS !== null && !isMember);
+    const haveAll = readers.every(({ client }) => last === undefined || this.#got.get(client.id)!.includes(last));
+    return isDone && others.length === 0 && haveAll;
+  }
+
+  /** The broker beyond the bridge counts as one more client. */
+  #checkBeyond({ got, sent, qos }: BrokerBeyond): void {
+    const beyond = { client: { id: beyondName }, subscribesQoS: 2, publishesQoS: qos } as unknown as Part;
+    const gotBy = new Map([...this.#got, [beyondName, got]]);
+    const sentBy = new Map([...this.#sent, [beyondName, sent]]);
+    checkSubscriber(beyond, this.#parts, gotBy, sentBy);
+    const isOwn = (each: string) => each.includes(` ${beyondName}:`);
+    if (got.some(isOwn)) throw new Violation('nothing goes round', `${got.find(isOwn)} came back`);
+    for (const part of this.#parts) {
+      if (part.subscribesQoS !== null && !part.isMember) checkSubscriber(part, [beyond], gotBy, sentBy);
+    }
+    checkMembers([beyond, ...this.#parts.filter(({ isMember }) => isMember)], gotBy, sentBy);
+    for (const { name, isKilled, isAlive, bridges } of this.#nodes) {
+      const isQuiet = [...bridges].every(({ state }) => state === 'standby');
+      if (!isKilled && !isAlive && !isQuiet) {
+        throw new Violation('who has lost its sessions lets go of its bridges', `${name} has one`);
+      }
+    }
   }
 
   #check(): void {
@@ -385,6 +445,7 @@ class ClusterSimulation {
       if (part.goneAt === Number.POSITIVE_INFINITY) this.#checkOwner(part.client.id);
     }
     checkMembers(this.#parts, this.#got, this.#sent);
+    if (this.#beyond !== null) this.#checkBeyond(this.#beyond);
     this.#checkTables();
     this.#checkRetained();
     this.#checkLog();
@@ -444,8 +505,8 @@ class ClusterSimulation {
   }
 }
 
-export async function runClustered(seed: number, { isTraced = false } = {}): Promise<ClusteredResult> {
-  const simulation = new ClusterSimulation(seed, isTraced);
+export async function runClustered(seed: number, options: ClusteredOptions = {}): Promise<ClusteredResult> {
+  const simulation = new ClusterSimulation(seed, options);
   let violation: Violation | null = null;
   try {
     await simulation.run();

@@ -50,6 +50,8 @@ interface Foretold {
   readonly at: number;
   /** By the broker's clock, which is read again when the bytes come. */
   readonly clock: number;
+  /** What is routed has a higher number, unless it is a message before it that looks the same. */
+  after: number;
   /** Another message was sent to it since, dropped for it, or put into its queue. */
   hasReceiverChanged: boolean;
 }
@@ -128,7 +130,7 @@ export class Explained {
     const isOwn = [...own.keys()].some(({ clientId }) => clientId === to);
     const group = isOwn ? null : (firstGroup(judge, to, topic, groups) ?? null);
     const clock = judge.core!.delivering.now;
-    this.#next = { link, sent, to, group, answer, traffic, entries, at, clock, hasReceiverChanged: false };
+    this.#next = { link, sent, to, group, answer, traffic, entries, at, clock, after: 0, hasReceiverChanged: false };
   }
 
   #pick(own: Recipients['own'], groups: Recipients['groups']): string {
@@ -169,7 +171,9 @@ export class Explained {
     const next = this.#next;
     this.#next = this.#watched = null;
     const isIt = next?.link === link && next.sent === sent && this.#judge.traffic === next.traffic + 1;
-    if (isIt && !isDuplicate && this.#judge.log.length === next.entries) this.#watched = next;
+    if (!isIt || isDuplicate || this.#judge.log.length !== next.entries) return;
+    next.after = this.#judge.number;
+    this.#watched = next;
   }
 
   /** It is refused, or ends in a pipeline. */
@@ -194,15 +198,15 @@ export class Explained {
   }
 
   /** It has been given to all whom it goes to. */
-  routed({ key, topic }: Routed): void {
-    if (this.#isWatched(key, topic)) this.#conclude('not given');
+  routed({ key, topic, number }: Routed): void {
+    if (this.#isWatched(key, topic, number)) this.#conclude('not given');
   }
 
   /** `give` gives the message to a session. */
   giving(clientId: string, routed: Routed | null, group: string | null, give: () => void): void {
     const watched = this.#watched;
     const isIt = watched !== null && routed !== null && watched.to === clientId && watched.group === group;
-    if (!isIt || !this.#isWatched(routed.key, routed.topic)) return give();
+    if (!isIt || !this.#isWatched(routed.key, routed.topic, routed.number)) return give();
     const given = { outcome: null as Outcome | null };
     this.#given = given;
     try {
@@ -223,8 +227,9 @@ export class Explained {
     else this.#given.outcome = what === 'sent' || what === 'queued' ? what : stepsOf[what]!;
   }
 
-  #isWatched(key: string, topic: string): boolean {
-    return this.#watched?.sent.key === key && this.#watched.sent.topic === topic;
+  #isWatched(key: string, topic: string, number = Number.POSITIVE_INFINITY): boolean {
+    const watched = this.#watched;
+    return watched?.sent.key === key && watched.sent.topic === topic && number > watched.after;
   }
 
   /** Whether all that has happened since it was asked is the message's own doing. */

@@ -214,6 +214,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     ...{ broker, config, listeners, adminListeners, alarms, now: Date.now },
     configFile: options.configFile === undefined ? null : resolve(options.configFile),
     phase: () => condition().phase,
+    cluster: () => parts.clustering?.status ?? null,
   });
   startLooking(alarms, status, stop);
   const keys = await openKeys(config);

@@ -17,6 +17,7 @@ import { ConfigError } from './config/error.ts';
 import { NodeEnded } from './contracts/cluster.ts';
 import { type EngineStream, EngineUnavailable } from './contracts/cluster-engine.ts';
 import type { Log } from './contracts/log.ts';
+import type { ClusterStatus } from './contracts/status.ts';
 import { LogStore } from './store/log.ts';
 
 export interface ClusteringOptions {
@@ -41,11 +42,20 @@ export class Clustering {
   readonly bans: ClusterBans;
   /** Rejects with `NodeEnded` once this node cannot go on. */
   readonly ended: Promise<never>;
+  readonly #name: string;
   readonly #engine: NatsEngine;
   #broker: Broker | null = null;
   #sessions: BrokerSessions | null = null;
 
-  private constructor(engine: NatsEngine, node: ClusterNode, stream: EngineStream, ended: Promise<never>, log: Log) {
+  private constructor(
+    name: string,
+    engine: NatsEngine,
+    node: ClusterNode,
+    stream: EngineStream,
+    ended: Promise<never>,
+    log: Log,
+  ) {
+    this.#name = name;
     this.#engine = engine;
     this.commands = new CommandExchange({
       ...{ bus: engine.bus, node: node.id, entryBytesMax: engine.entryBytesMax, timers: passiveTimers },
@@ -133,11 +143,19 @@ export class Clustering {
         lost: (after, upTo) =>
           log.error({ after, upTo }, 'entries of the log were gone before this node had read them: messages are lost'),
       });
-      return new Clustering(engine, node, await engine.open(bansStream), ended, log);
+      return new Clustering(cluster.name, engine, node, await engine.open(bansStream), ended, log);
     } catch (error) {
       await engine.close();
       throw error;
     }
+  }
+
+  /** As far as this node knows. */
+  get status(): ClusterStatus {
+    const { id, membership, isCutOff } = this.node;
+    const nodes = [...membership.nodes].map(([node, { state }]) => ({ node, state }));
+    nodes.sort((one, other) => (one.node < other.node ? -1 : 1));
+    return { name: this.#name, node: id, isCutOff, nodes };
   }
 
   /** Before the broker starts. */

@@ -4,7 +4,7 @@ import { RecentRates } from './admin/rates.ts';
 import type { Broker } from './broker/broker.ts';
 import { version } from './broker/version.ts';
 import type { Config } from './config/schema.ts';
-import type { BrokerStatus, Rates } from './contracts/status.ts';
+import type { BrokerStatus, ClusterStatus, Rates } from './contracts/status.ts';
 import type { Listener } from './contracts/transport.ts';
 
 export interface StatusSources {
@@ -17,6 +17,7 @@ export interface StatusSources {
   readonly listeners: readonly Listener[];
   readonly adminListeners: readonly { readonly url: string }[];
   readonly alarms: Alarms;
+  readonly cluster: () => ClusterStatus | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -49,6 +50,7 @@ export class StatusPage {
       configFile,
       dataDirectory: store.kind === 'level' ? store.directory : null,
       durability: store.kind === 'level' ? store.durability : cluster === undefined ? 'memory' : 'cluster',
+      cluster: this.#sources.cluster(),
       listeners: listeners.map(({ url, isListening }) => ({
         url,
         isListening,

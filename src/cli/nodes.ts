@@ -11,6 +11,7 @@ import { builtModule } from '../base/worker-file.ts';
 import { version } from '../broker/version.ts';
 import type { Config } from '../config/schema.ts';
 import { dashboardPath } from '../contracts/http.ts';
+import { dashboardLine } from './dashboard-line.ts';
 import type { Io } from './io.ts';
 import { type FromMember, memberVariable, type ToMember } from './member.ts';
 import { serviceManager } from './service-manager.ts';
@@ -108,7 +109,7 @@ class Nodes {
     this.#hasStarted = true;
     for (const url of started.listeners) stdout.write(`Sluice ${version} listening on ${url}\n`);
     if (started.listeners.length === 0) this.#say('No client can connect: the list `listeners` is empty');
-    for (const url of this.#nodes[0]!.api) stdout.write(`Dashboard on ${url}${dashboardPath}/\n`);
+    for (const url of this.#nodes[0]!.api) stdout.write(dashboardLine(`${url}${dashboardPath}/`, this.#config));
     stdout.write(`process ${process.pid}\n`);
     const urls = started.listeners.join(', ');
     this.#manager.ready(`${this.#nodes.length} nodes, listening on ${urls === '' ? 'no address' : urls}`);

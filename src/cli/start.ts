@@ -12,6 +12,7 @@ import type { CommandAnswer } from '../contracts/commands.ts';
 import { dashboardPath } from '../contracts/http.ts';
 import { logLevels } from '../contracts/log.ts';
 import { program } from '../contracts/roles.ts';
+import { dashboardLine } from './dashboard-line.ts';
 import type { Io } from './io.ts';
 import type { Member } from './member.ts';
 import { serviceManager } from './service-manager.ts';
@@ -172,13 +173,13 @@ function unnamedFile(file: string, { environment }: Io): Error {
  * Whoever starts a broker by hand gets a link that logs in. It is an admin's for some minutes, so it is in no log: only
  * a terminal shows it, and only where nobody has a password to log in with.
  */
-async function tellDashboard(app: App, { admin: { users = [] } }: Config, { stdout }: Io): Promise<void> {
+async function tellDashboard(app: App, config: Config, { stdout }: Io): Promise<void> {
   const [first] = app.adminListeners;
   if (first === undefined) return;
   const url = `${first.url}${dashboardPath}/`;
-  if (users.length > 0) return void stdout.write(`Dashboard on ${url}\n`);
-  if (!('isTTY' in stdout) || stdout.isTTY !== true) {
-    return void stdout.write(`Dashboard on ${url} (sluice admin login-link prints a link that logs in)\n`);
+  const hasPasswords = (config.admin.users ?? []).length > 0;
+  if (hasPasswords || !('isTTY' in stdout) || stdout.isTTY !== true) {
+    return void stdout.write(dashboardLine(url, config));
   }
   const { urls } = (await (await app.commands()).receive('login-links create', {}, program)) as LoginLink;
   stdout.write(

@@ -202,8 +202,13 @@ export class ClusterNode implements Cluster {
   }
 
   /** Other nodes will soon have no more to do with it: its clients are better off there. */
+  /** Its servers do not answer: it takes and serves nobody. */
+  get isCutOff(): boolean {
+    return this.membership.renewedMsAgo > cutOffMs;
+  }
+
   #look(): void {
-    const isCutOff = this.membership.renewedMsAgo > cutOffMs;
+    const { isCutOff } = this;
     if (isCutOff && !this.#isCutOff) this.#sessions!.disconnectAll('this node is cut off from its cluster');
     this.#isCutOff = isCutOff;
   }

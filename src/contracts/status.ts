@@ -23,6 +23,24 @@ const perSecond = z.strictObject({
 });
 export type Rates = z.output<typeof perSecond>;
 
+const clusterStatus = z.strictObject({
+  name: z.string().describe('of the cluster'),
+  node: z.string().describe('this one, by its name and start'),
+  isCutOff: z.boolean().describe('whether its servers do not answer for so long that it takes and serves no clients'),
+  nodes: z
+    .array(
+      z.strictObject({
+        node: z.string().describe('which one'),
+        state: z
+          .enum(['up', 'draining', 'dead'])
+          .describe('`draining`: it sends its clients away; `dead`: it has left, or others have found it silent'),
+      }),
+    )
+    .readonly()
+    .describe('all that are known here, this one included; one that has died stays for a while'),
+});
+export type ClusterStatus = z.output<typeof clusterStatus>;
+
 export const brokerStatus = z.strictObject({
   version: z.string().describe('of Sluice'),
   node: z.string().describe('of Node.js'),
@@ -37,6 +55,9 @@ export const brokerStatus = z.strictObject({
   durability: z
     .enum(['sync', 'os', 'memory', 'cluster'])
     .describe('when a QoS 1 or 2 message is acknowledged; `cluster`: once it is in the log of the cluster'),
+  cluster: clusterStatus
+    .nullable()
+    .describe('the cluster that it is a node of, while all else here is of this node; null: it is none'),
   listeners: z
     .array(
       z.strictObject({

@@ -102,6 +102,9 @@ export const texts = {
   overview: {
     running: (version: string, time: string) => `Sluice ${version}, up for ${time}`,
     phases: { starting: 'Starting', running: 'Running', draining: 'Draining', stopping: 'Stopping' },
+    ofNode: (node: string, others: string) => `Of this node, ${node}. Others of its cluster: ${others}.`,
+    noOthers: 'none',
+    cutOff: 'Its servers do not answer: it takes no clients.',
     overTime: 'Over time',
     span: 'How far back',
     spans: { minutes: '5 min', hour: '1 hour', day: '24 hours' },

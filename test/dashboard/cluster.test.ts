@@ -35,5 +35,10 @@ describeInBrowser('the dashboard of a node', () => {
 
       await eventually(() => other.connected).toBe(false);
     });
+
+    test('says of which node the figures are, and which others there are', async () => {
+      const page = await two.open('#/');
+      await page.getByText(/^Of this node, two-\w+\. Others of its cluster: one-\w+\.\s*$/).waitFor();
+    });
   });
 });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts } from '../../scripts/ports.ts';
+import type { BrokerStatus } from '../../src/contracts/status.ts';
 import { build, executable } from '../support/build.ts';
 import { comeIn } from '../support/cluster-nodes.ts';
 import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-server.ts';
@@ -154,6 +155,14 @@ describe.skipIf(natsServerVersion === null)(`nodes of one machine${withoutNats}`
     while ((await nodesOf()).size < 2 && clients.length < 20) await come();
     expect(await nodesOf()).toEqual(new Set(['here-1', 'here-2']));
     expect(text()).toMatch(/"node":"here-2".*"msg":"started"/);
+    expect(text()).toContain('/dashboard/ (sluice admin login-link prints a link that logs in)');
+    const status = sluice('status', '--json');
+    expect(await status.ended).toBe(0);
+    const { cluster } = JSON.parse(status.text()) as BrokerStatus;
+    expect(cluster!.nodes.map(({ node, state }) => [node.slice(0, 6), state])).toEqual([
+      ['here-1', 'up'],
+      ['here-2', 'up'],
+    ]);
 
     // As a service manager may: to all of them.
     for (const pid of [child.pid!, ...pidsOf()]) process.kill(pid, 'SIGTERM');

@@ -37,6 +37,7 @@ export function Overview() {
           {text.running(status.version, duration(status.uptimeSeconds))}
         </p>
       </header>
+      {status.cluster !== null && <OfNode cluster={status.cluster} />}
       <Alarms alarms={status.alarms} />
       <Tiles status={status} live={live} />
       <section class="page">
@@ -52,6 +53,17 @@ export function Overview() {
         {live.error === null ? <Charts live={live} /> : <Failed error={live.error} />}
       </section>
     </div>
+  );
+}
+
+/** All figures of the page are one node's. */
+function OfNode({ cluster: { node, nodes, isCutOff } }: { readonly cluster: NonNullable<Status['cluster']> }) {
+  const others = nodes.filter((each) => each.node !== node);
+  const names = others.map((each) => (each.state === 'up' ? each.node : `${each.node} (${each.state})`)).join(', ');
+  return (
+    <p>
+      {text.ofNode(node, names === '' ? text.noOthers : names)} {isCutOff && text.cutOff}
+    </p>
   );
 }
 

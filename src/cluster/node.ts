@@ -201,12 +201,12 @@ export class ClusterNode implements Cluster {
     this.#serving();
   }
 
-  /** Other nodes will soon have no more to do with it: its clients are better off there. */
   /** Its servers do not answer: it takes and serves nobody. */
   get isCutOff(): boolean {
     return this.membership.renewedMsAgo > cutOffMs;
   }
 
+  /** Other nodes will soon have no more to do with it: its clients are better off there. */
   #look(): void {
     const { isCutOff } = this;
     if (isCutOff && !this.#isCutOff) this.#sessions!.disconnectAll('this node is cut off from its cluster');

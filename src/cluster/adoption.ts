@@ -91,10 +91,12 @@ export class Adoption {
     await this.#join({ clientId, session, wills: [], start: at, sharedStart: at, at, isOurs: false });
   }
 
-  /** This node has read the log as far as the session has. */
+  /** Copies of its messages may stand behind what the session has of the log: they were only just written. */
   async #decode(bytes: Buffer): Promise<MovedSession> {
     const { messages, sessions } = this.#options;
-    return decodeMoved(bytes, sessions.topics, await messages.reader.messagesAt(placesIn(bytes)));
+    const places = placesIn(bytes);
+    await messages.reached(places.reduce((last, { sequence }) => Math.max(last, sequence), 0));
+    return decodeMoved(bytes, sessions.topics, await messages.reader.messagesAt(places));
   }
 
   #join(left: Left): Promise<void> {

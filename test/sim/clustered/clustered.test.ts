@@ -33,7 +33,8 @@ test('sessions move in these runs, and a seed gives the same run again', async (
   expect(again.hash).toBe(first.hash);
 });
 
-test.each([1, 2, 3, 4, 5, 6].map((seed) => [seed]))(
+/** The last one found that a session which moves may have messages behind the end of what its node has read. */
+test.each([1, 2, 3, 4, 5, 6, 242].map((seed) => [seed]))(
   'a bridge of a cluster runs at one node, and loses, doubles and sends round nothing (seed %i)',
   async (seed) => {
     const { violation, messages } = await runClustered(seed, { hasBridge: true });

@@ -113,12 +113,15 @@ export class NodeRecorder implements SessionRecorder {
   write(done: () => void): void {
     const upTo = this.#changes;
     const { record, notes } = this.#options;
-    const clients = [...this.#changed].map((clientId) => record(clientId));
-    const noted = [...this.#changedNotes].map(([name, value]) => notes.write(name, value));
+    const [clients, noted] = [[...this.#changed], [...this.#changedNotes]];
     this.#changed = new Set();
     this.#changedNotes = new Map();
     if (clients.length + noted.length === 0) return done();
-    Promise.all([...clients, ...noted]).then(
+    const writing = [
+      ...clients.map((clientId) => record(clientId)),
+      ...noted.map(([name, value]) => notes.write(name, value)),
+    ];
+    Promise.all(writing).then(
       () => {
         this.#written = Math.max(this.#written, upTo);
         done();

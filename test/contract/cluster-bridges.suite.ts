@@ -1,6 +1,7 @@
 /** Bridges of several brokers that are one, over any engine, with a broker of its own as the peer. */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { BridgeView } from '../../src/contracts/commands/bridges.ts';
+import { defaultSettings } from '../../src/contracts/settings.ts';
 import { type BridgedBroker, type BridgeInput, bridgedBrokers } from '../support/bridged.ts';
 import { bridgeSettings, startNode, type TestNode } from '../support/cluster-nodes.ts';
 import { type ConnectOptions, unique, WireClient } from '../support/wire-client.ts';
@@ -18,6 +19,9 @@ const forAnHour: ConnectOptions = { version: 5, clean: false, properties: { sess
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, each) => String(from + each));
 /** In the order in which each came first. */
 const firsts = (payloads: readonly string[]) => [...new Set(payloads)];
+
+/** Of clients; a bridge has limits of its own. */
+const shortQueues = { limits: { ...defaultSettings.limits, queueMessages: 20 } };
 
 /** Resolves once all exchanges are over. */
 async function publish(client: WireClient, topic: string, payloads: readonly string[], qos: 1 | 2): Promise<void> {
@@ -72,7 +76,7 @@ export function describeBridges(name: string, start: () => Promise<BridgesUnderT
     });
 
     const startOne = async (which: string, peer: BridgedBroker, settings: Settings): Promise<TestNode> => {
-      const node = await startNode(which, (each) => engine.connect(each, cluster));
+      const node = await startNode(which, (each) => engine.connect(each, cluster), shortQueues);
       nodes.push(node);
       await node.bridges.start([
         bridgeSettings({
@@ -92,7 +96,7 @@ export function describeBridges(name: string, start: () => Promise<BridgesUnderT
     };
     const viewOf = (node: TestNode) => node.bridges.get('up')!.view();
     const statesOf = (some: readonly TestNode[]): BridgeView['state'][] => some.map((each) => viewOf(each).state);
-    const patience = { timeout: 30_000, interval: 20 };
+    const patience = { timeout: 120_000, interval: 20 };
     /** The node that has it, and the other one. */
     const untilConnected = async (...some: TestNode[]): Promise<[TestNode, TestNode]> => {
       await vi.waitFor(
@@ -243,11 +247,15 @@ export function describeBridges(name: string, start: () => Promise<BridgesUnderT
       const { peer, one, two } = await startTwo(out);
       const [runner, other] = await untilConnected(one, two);
 
-      engine.cut(runner.id.split('-')[0]!);
-      await vi.waitFor(() => expect(statesOf([runner, other])).toEqual(['standby', 'standby']), patience);
-      const atPeer = async () => (await peer.command('clients list', { clientIdPrefix: 'the-bridge' })).items;
-      await expect.poll(atPeer).toMatchObject([{ isConnected: false }]);
-      engine.heal(runner.id.split('-')[0]!);
+      const [name] = runner.id.split('-') as [string];
+      engine.cut(name);
+      try {
+        await vi.waitFor(() => expect(statesOf([runner, other])).toEqual(['standby', 'standby']), patience);
+        const atPeer = async () => (await peer.command('clients list', { clientIdPrefix: 'the-bridge' })).items;
+        await expect.poll(atPeer).toMatchObject([{ isConnected: false }]);
+      } finally {
+        engine.heal(name);
+      }
 
       await untilConnected(one, two);
       // It goes on, or others have declared it dead meanwhile.

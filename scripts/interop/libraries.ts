@@ -1,7 +1,7 @@
 /** The client libraries: what each needs, how it is brought, and how it is run. None of them is of this project. */
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { copyFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
@@ -109,12 +109,24 @@ interface JavaArtifact {
   readonly versions: readonly Version[];
 }
 
+/** Java takes an authority from a store of its own format only, and the store must have a password. */
+function trustStore(folder: string, { tls }: Broker): string[] {
+  if (tls === undefined) return [];
+  const file = join(folder, 'trusted.p12');
+  const password = 'interop';
+  if (!existsSync(file)) {
+    const certificate = ['-alias', 'interop', '-file', tls.certificateFile];
+    run('keytool', ['-importcert', '-noprompt', ...certificate, '-keystore', file, '-storepass', password], folder);
+  }
+  return [`-Djavax.net.ssl.trustStore=${file}`, `-Djavax.net.ssl.trustStorePassword=${password}`];
+}
+
 function java(name: string, { group, artifact, mainClass, versions }: JavaArtifact): Library {
   return {
     name,
     needs: 'mvn',
     versions,
-    hasTls: false,
+    hasTls: true,
     install(folder) {
       const dependency = `<groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>[1,)</version>`;
       writeFileSync(
@@ -130,7 +142,10 @@ function java(name: string, { group, artifact, mainClass, versions }: JavaArtifa
     },
     check: checked((folder, broker) => [
       'java',
-      ['-XX:TieredStopAtLevel=1', '-cp', `${folder}:${folder}/lib/*`, mainClass, ...address(broker)],
+      [
+        ...['-XX:TieredStopAtLevel=1', ...trustStore(folder, broker), '-cp', `${folder}:${folder}/lib/*`, mainClass],
+        ...address(broker),
+      ],
     ]),
   };
 }
@@ -139,11 +154,10 @@ const rumqttc: Library = {
   name: 'rumqttc',
   needs: 'cargo',
   versions: both,
-  // It would bring a cryptographic library to be compiled.
-  hasTls: false,
+  hasTls: true,
   install(folder) {
     run('cargo', ['init', '-q', '--name', 'client', '--vcs', 'none'], folder);
-    run('cargo', ['add', '-q', 'rumqttc', '--no-default-features'], folder);
+    run('cargo', ['add', '-q', 'rumqttc'], folder);
     for (const file of ['main.rs', 'v4.rs', 'v5.rs']) copyFileSync(join(root, 'rust', file), join(folder, 'src', file));
     run('cargo', ['build', '-q'], folder);
     return /"rumqttc"\nversion = "(.*)"/.exec(readFileSync(join(folder, 'Cargo.lock'), 'utf8'))![1]!;

@@ -14,13 +14,13 @@ final class HiveMq {
     private final boolean sessionPresent;
 
     V3(Lines.Settings settings) {
-      client =
+      var builder =
           MqttClient.builder()
               .useMqttVersion3()
               .identifier(settings.clientId())
               .serverHost(settings.host())
-              .serverPort(settings.port())
-              .buildBlocking();
+              .serverPort(settings.port());
+      client = (settings.isTls() ? builder.sslWithDefaultConfig() : builder).buildBlocking();
       client.toAsync().publishes(MqttGlobalPublishFilter.ALL, V3::received);
       var connect = client.connectWith().cleanSession(settings.isClean());
       if (settings.will() != null)
@@ -66,13 +66,13 @@ final class HiveMq {
     private final boolean sessionPresent;
 
     V5(Lines.Settings settings) {
-      client =
+      var builder =
           MqttClient.builder()
               .useMqttVersion5()
               .identifier(settings.clientId())
               .serverHost(settings.host())
-              .serverPort(settings.port())
-              .buildBlocking();
+              .serverPort(settings.port());
+      client = (settings.isTls() ? builder.sslWithDefaultConfig() : builder).buildBlocking();
       client.toAsync().publishes(MqttGlobalPublishFilter.ALL, V5::received);
       long seconds = settings.isClean() ? 0 : Lines.SESSION_SECONDS;
       var connect = client.connectWith().cleanStart(settings.isClean()).sessionExpiryInterval(seconds);

@@ -20,7 +20,12 @@ final class Lines {
   }
 
   /** The arguments of the program. Without a will, its topic is null. */
-  record Settings(String host, int port, int version, String clientId, boolean isClean, String will) {}
+  record Settings(String host, int port, int version, String clientId, boolean isClean, String will) {
+    /** The trust store, a property of Java's, has the authority. */
+    boolean isTls() {
+      return System.getenv("MQTT_TLS") != null;
+    }
+  }
 
   static final byte[] WILL = "died".getBytes(StandardCharsets.UTF_8);
   static final int SESSION_SECONDS = 300;

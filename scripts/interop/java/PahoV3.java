@@ -12,7 +12,7 @@ final class PahoV3 implements Lines.Client, MqttCallback {
   private final boolean sessionPresent;
 
   PahoV3(Lines.Settings settings) throws Exception {
-    String url = "tcp://" + settings.host() + ":" + settings.port();
+    String url = (settings.isTls() ? "ssl://" : "tcp://") + settings.host() + ":" + settings.port();
     client = new MqttAsyncClient(url, settings.clientId(), new MemoryPersistence());
     client.setCallback(this);
     MqttConnectOptions options = new MqttConnectOptions();

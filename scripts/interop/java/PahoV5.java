@@ -15,7 +15,7 @@ final class PahoV5 implements Lines.Client, MqttCallback {
   private final boolean sessionPresent;
 
   PahoV5(Lines.Settings settings) throws Exception {
-    String url = "tcp://" + settings.host() + ":" + settings.port();
+    String url = (settings.isTls() ? "ssl://" : "tcp://") + settings.host() + ":" + settings.port();
     client = new MqttAsyncClient(url, settings.clientId(), new MemoryPersistence());
     client.setCallback(this);
     MqttConnectionOptions options = new MqttConnectionOptions();

@@ -1,9 +1,11 @@
 """gmqtt."""
 
 import asyncio
+import ssl
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
+from gmqtt.storage import PersistentStorage
 
 import lines
 
@@ -12,6 +14,8 @@ class Client:
     def __init__(self, settings):
         more = {} if settings.version == 4 else {"session_expiry_interval": 0 if settings.clean else 300}
         will = None if settings.will is None else gmqtt.Message(settings.will, "died", qos=1)
+        self.unacknowledged = PersistentStorage()
+        more["persistent_storage"] = self.unacknowledged
         self.client = gmqtt.Client(settings.client_id, clean_session=settings.clean, will_message=will, **more)
         self.client.set_config({"reconnect_retries": 0})
         self.granted = asyncio.Event()
@@ -34,9 +38,16 @@ class Client:
 
     async def publish(self, topic, payload, qos, retain):
         self.client.publish(topic, payload, qos=qos, retain=retain)
+        await self.unacknowledged.wait_empty()
 
     async def disconnect(self):
-        await self.client.disconnect()
+        try:
+            await self.client.disconnect()
+        except ssl.SSLError as problem:
+            # What the broker sent before it read the DISCONNECT, as the PUBREL of the last message. gmqtt 0.8.0 lets this
+            # pass to the caller, of any broker, although the connection has ended as asked.
+            if problem.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
+                raise
 
 
 async def connect(settings):

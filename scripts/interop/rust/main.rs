@@ -13,6 +13,8 @@ pub struct Settings {
     id: String,
     clean: bool,
     will: Option<String>,
+    /// rustls finds the authority's certificate by SSL_CERT_FILE.
+    tls: bool,
 }
 
 /// A client whose connection is served by a thread of its own, which tells what comes. Each call only asks.
@@ -43,6 +45,7 @@ fn main() {
         id: args[4].clone(),
         clean: args[5] == "clean",
         will: args.get(6).cloned(),
+        tls: env::var_os("MQTT_TLS").is_some(),
     };
     let client: Box<dyn Client> = if args[3] == "5" { v5::connect(settings) } else { v4::connect(settings) };
     for line in stdin().lock().lines().map_while(Result::ok) {

@@ -1,10 +1,13 @@
 //! MQTT 3.1.1.
 use crate::{Client, Settings, ended, received};
-use rumqttc::{Connection, Event, LastWill, MqttOptions, Outgoing, Packet, QoS, qos};
+use rumqttc::{Connection, Event, LastWill, MqttOptions, Outgoing, Packet, QoS, Transport, qos};
 use std::thread;
 
 pub fn connect(settings: Settings) -> Box<dyn Client> {
     let mut options = MqttOptions::new(settings.id, settings.host, settings.port);
+    if settings.tls {
+        options.set_transport(Transport::tls_with_default_config());
+    }
     options.set_clean_session(settings.clean);
     if let Some(topic) = settings.will {
         options.set_last_will(LastWill::new(topic, "died", QoS::AtLeastOnce, false));

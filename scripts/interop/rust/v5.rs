@@ -1,6 +1,6 @@
 //! MQTT 5.
 use crate::{Client, Settings, ended, received};
-use rumqttc::Outgoing;
+use rumqttc::{Outgoing, Transport};
 use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
 use rumqttc::v5::mqttbytes::{QoS, qos};
 use rumqttc::v5::{self, Connection, Event, MqttOptions};
@@ -8,6 +8,9 @@ use std::thread;
 
 pub fn connect(settings: Settings) -> Box<dyn Client> {
     let mut options = MqttOptions::new(settings.id, settings.host, settings.port);
+    if settings.tls {
+        options.set_transport(Transport::tls_with_default_config());
+    }
     options.set_clean_start(settings.clean);
     options.set_session_expiry_interval(Some(if settings.clean { 0 } else { 300 }));
     if let Some(topic) = settings.will {

@@ -322,6 +322,30 @@ export function describeBridges(name: string, start: () => Promise<BridgesUnderT
       expect(got).toEqual(['kept', 'end']);
     });
 
+    test('a bridge to one node sends what is subscribed to at another one, each message of QoS 2 once', async () => {
+      const { peer, one, two } = await startTwo(out);
+      await untilConnected(one, two);
+      await peer.stop();
+      const addresses = [one, two].map(({ port }) => `mqtt://127.0.0.1:${port}`);
+      const topics = [{ filter: 'a/#', qos: 2, forward: 'subscribed' }] as const;
+      const reconnect = { minimumMs: 100, maximumMs: 200 };
+      peer.config = { bridges: [{ name: 'back', addresses, clientId: 'back', topics: [...topics], reconnect }] };
+      await peer.start();
+      await peer.connected('back');
+      const got = keepTaking(await subscribed(await two.connect({ version: 5 }), 'a/#'));
+      const publisher = await connectTo(peer);
+
+      await publish(publisher, 'a/b', numbers(0, 50), 2);
+      const publishing = publish(publisher, 'a/b', numbers(50, 200), 2);
+      await vi.waitFor(() => expect(got.length).toBeGreaterThan(60), patience);
+      await one.close();
+      nodes.splice(nodes.indexOf(one), 1);
+      await publishing;
+
+      await until(got, ['199']);
+      expect(got).toEqual(numbers(0, 200));
+    });
+
     test('nothing goes round between a cluster and a broker with a bridge to another of its nodes', async () => {
       const { peer, one, two } = await startTwo(both);
       const [runner, other] = await untilConnected(one, two);

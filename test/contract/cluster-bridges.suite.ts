@@ -75,16 +75,16 @@ export function describeBridges(name: string, start: () => Promise<BridgesUnderT
       for (const { id, ends } of ended) expect([id, ends]).toEqual([id, []]);
     });
 
+    const bridgeTo = (peer: BridgedBroker, settings: Settings) =>
+      bridgeSettings({
+        ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${peer.port}`], clientId: 'the-bridge' },
+        ...{ queue: { whenFull: 'drop-oldest' }, reconnect: { minimumMs: 100, maximumMs: 200 } },
+        ...settings,
+      });
     const startOne = async (which: string, peer: BridgedBroker, settings: Settings): Promise<TestNode> => {
       const node = await startNode(which, (each) => engine.connect(each, cluster), shortQueues);
       nodes.push(node);
-      await node.bridges.start([
-        bridgeSettings({
-          ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${peer.port}`], clientId: 'the-bridge' },
-          ...{ queue: { whenFull: 'drop-oldest' }, reconnect: { minimumMs: 100, maximumMs: 200 } },
-          ...settings,
-        }),
-      ]);
+      await node.bridges.start([bridgeTo(peer, settings)]);
       return node;
     };
     /** Two nodes of a cluster of their own, and the broker at the other end of their bridge. */
@@ -260,6 +260,30 @@ export function describeBridges(name: string, start: () => Promise<BridgesUnderT
       await untilConnected(one, two);
       // It goes on, or others have declared it dead meanwhile.
       for (const { ends } of nodes) ends.splice(0);
+    });
+
+    test('settings that are changed at one node after the other hold, and nothing that waits is lost', async () => {
+      const { peer, one, two } = await startTwo(out);
+      await untilConnected(one, two);
+      await subscribed(await connectTo(peer, { ...forAnHour, clientId: 'reader' }), '#');
+      await peer.stop();
+      const publisher = await two.connect({ version: 5 });
+      await publish(publisher, 'out/a', numbers(0, 10), 2);
+
+      const changed = bridgeTo(peer, {
+        topics: [
+          { filter: 'out/#', qos: 2 },
+          { filter: 'more', qos: 2 },
+        ],
+      });
+      for (const { bridges } of [one, two]) await bridges.use([changed]);
+      await peer.start();
+
+      await untilConnected(one, two);
+      await publish(publisher, 'more', ['10'], 2);
+      const got = keepTaking(await connectTo(peer, { ...forAnHour, clientId: 'reader' }));
+      await until(got, ['10']);
+      expect(got).toEqual(numbers(0, 11));
     });
 
     test('all nodes say in topics whether it is connected', async () => {

@@ -166,6 +166,8 @@ export function describeMembers(name: string, start: () => Promise<EngineUnderTe
       const { messageId, payload } = await first.next('publish');
       const got: string[] = [];
       keepTaking(await join(2, filter, 1), got);
+      // While its node knows of nobody else, what waits stays with it.
+      await expect.poll(() => nodes[0]!.node.members(filter).length).toBe(2);
 
       await first.unsubscribe(filter);
       first.send({ cmd: 'puback', messageId: messageId! });

@@ -58,9 +58,12 @@ export async function explainReceiver(question: ReceiverQuestion): Promise<void>
   }
   findings.passes('session', sessionText(session));
   const found = await lookAtSubscriptions(context, session, message.topic.name);
+  // Where the rules forbid it, that is why it has not subscribed, and to advise it to subscribe would mislead.
+  const mayHave = session.rights === null || session.rights.receive(message.topic.name);
+  if (!mayHave) explainReadRules(question, session);
   const chosen = chooseSubscription(question, session, found);
   if (chosen === null) return;
-  explainReadRules(question, session);
+  if (mayHave) explainReadRules(question, session);
   const form = await explainForm(question, chosen.subscriberClass);
   if (form === null) return;
   explainDelivery(question, session, form, chosen);

@@ -233,6 +233,17 @@ const mishaps: readonly Mishap[] = [
     really: 'stays away',
   },
   {
+    title: 'a rule against the receiver, which kept it from subscribing',
+    options: {
+      config: {
+        authorization: { rules: [{ deny: 'all', topics: ['a/b'], for: { clientId: 'B' } }, { allow: 'all' }] },
+      },
+    },
+    filter: null,
+    expected: ['no', 'readRules', /do not let "B" have.*deny all a\/b/],
+    really: 'stays away',
+  },
+  {
     title: 'a rule against the receiver, whose filter covers more',
     options: {
       config: {

@@ -1,4 +1,8 @@
 /** The texts of the pages about running a broker, which are loaded with them and not with the first page. */
+
+const connectionsEnded = (count: string) =>
+  count === '1' ? '1 connection was ended' : `${count} connections were ended`;
+
 export const texts = {
   unknown: '–',
   hold: 'Hold still',
@@ -331,7 +335,7 @@ export const texts = {
         why: 'Why, which the client is told',
         usualWhy: 'banned by an operator',
         disconnect: 'Also end the connections of those whom it shuts out',
-        done: (count: string) => `Banned; ${count} connections were ended`,
+        done: (count: string) => `Banned; ${connectionsEnded(count)}`,
       },
     },
     users: {
@@ -422,7 +426,7 @@ export const texts = {
       title: 'Stop this listener?',
       text: 'It takes no more connections, until it is started again or the broker is.',
       disconnect: (count: string) => `Also end its ${count} connections`,
-      done: (url: string, count: string) => `Stopped ${url}; ${count} connections were ended`,
+      done: (url: string, count: string) => `Stopped ${url}; ${connectionsEnded(count)}`,
     },
     start: { label: 'Start', done: (url: string) => `${url} takes connections again` },
     certificates: {

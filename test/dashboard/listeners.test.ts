@@ -26,7 +26,7 @@ describeInBrowser('the page of listeners', () => {
     await dialog.getByLabel('Also end its 1 connections').check();
     await dialog.getByRole('button', { name: 'Stop' }).click();
     await closed;
-    await saysDone(page, /1 connections were ended/);
+    await saysDone(page, /; 1 connection was ended/);
     await row.getByText('Stopped').waitFor();
     await expect(broker.connect('refused')).rejects.toThrow();
     await row.getByRole('button', { name: 'Start' }).click();

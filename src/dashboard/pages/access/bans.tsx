@@ -57,7 +57,7 @@ export function Bans() {
   return (
     <div class="stack">
       <div class="bar">
-        <NewBan onDone={asked.ask} />
+        <BanAction onDone={asked.ask} />
         {(asked.answer?.bans.length ?? 0) > 1 && (
           <Action
             label={text.lift.all}
@@ -93,9 +93,16 @@ const usual = {
   why: '',
 };
 
-function NewBan({ onDone }: { readonly onDone: () => void }) {
+interface BanActionProps {
+  /** The client that the form names already. */
+  readonly clientId?: string;
+  readonly onDone: () => void;
+}
+
+export function BanAction({ clientId = '', onDone }: BanActionProps) {
   const { create } = text;
-  const [draft, setDraft] = useState(usual);
+  const empty = { ...usual, client: clientId };
+  const [draft, setDraft] = useState(empty);
   const [disconnect, setDisconnect] = useState(true);
   const set = (changed: Partial<typeof usual>) => setDraft((before) => ({ ...before, ...changed }));
   const request: RequestOf<'bans create'> = {
@@ -144,7 +151,7 @@ function NewBan({ onDone }: { readonly onDone: () => void }) {
       }}
       done={({ disconnected }) => create.done(number(disconnected))}
       onDone={() => {
-        setDraft(usual);
+        setDraft(empty);
         onDone();
       }}
     />

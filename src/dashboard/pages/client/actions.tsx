@@ -8,6 +8,7 @@ import { Action } from '../../parts/action.tsx';
 import { CheckField } from '../../parts/fields.tsx';
 import { cut, Name, visible } from '../../parts/name.tsx';
 import { texts } from '../../texts.ts';
+import { BanAction } from '../access/bans.tsx';
 
 const { actions: text } = texts.client;
 
@@ -49,6 +50,7 @@ export function ClientActions({ client, onDone }: ClientActionsProps) {
           onDone={onDone}
         />
       )}
+      <BanAction clientId={clientId} onDone={onDone} />
       {queuedMessages > 0 && (
         <Action
           label={text.purge.label}

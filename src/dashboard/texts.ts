@@ -216,6 +216,7 @@ export const texts = {
     waiting: 'Nothing has happened yet',
     waitingMeans: 'Events appear here as they come.',
     shown: (count: string, all: string) => `The newest ${count} of ${all} events`,
+    howToRead: 'The newest first: read from below. → comes from the client, ← goes to it.',
     received: (packet: string) => `→ ${packet}`,
     sent: (packet: string) => `← ${packet}`,
     kinds: {
@@ -483,6 +484,7 @@ export const texts = {
     wants: 'Name the topic of a message that this client should get. It has subscribed to these:',
     wantsTitle: 'Its topic filters',
     wantsNothing: 'It has subscribed to nothing: no message is for it',
+    wasRefused: 'It was refused these subscriptions:',
     askFirst: 'Name a topic',
     askFirstMeans: 'The broker goes the way of a message to it, without sending one, and says where it stops.',
     receivers: (clients: string, groups: string) => `It reaches ${clients} clients and ${groups} shared subscriptions.`,

@@ -5,6 +5,9 @@ import { dashboard, describeInBrowser, eventually, saysDone } from './browser.ts
 
 describeInBrowser('somebody new to the page', () => {
   const broker = dashboard({
+    authorization: {
+      rules: [{ deny: 'subscribe', topics: ['plant/+/secret'], for: { clientId: 'device-18' } }, { allow: 'all' }],
+    },
     pipelines: [{ name: 'energy', filter: 'plant/+/energy', stages: [{ decode: 'json' }] }],
   });
 
@@ -26,6 +29,35 @@ describeInBrowser('somebody new to the page', () => {
     await verdict.getByText('It would not arrive').waitFor();
     expect(await verdict.textContent()).toContain('level 3 is "setpiont" in the filter and "setpoint" in the topic');
     device.end(true);
+  });
+
+  test('sees that a device was refused its subscription, by which rule, and is not told to subscribe', async () => {
+    const device = await broker.connect('device-18');
+    await device.subscribeAsync('plant/18/secret').catch(() => {});
+    const page = await broker.open('#/');
+    await follow(page, 'Clients');
+    await page.getByRole('searchbox').fill('device-18');
+    await follow(page, 'device-18');
+    const happened = page.getByRole('list', { name: 'What happened to this client' });
+    await happened.getByText(/^plant\/18\/secret .*deny subscribe plant\/\+\/secret/).waitFor();
+    await follow(page, 'Why does it get nothing?');
+    await page.getByText('It was refused these subscriptions:').waitFor();
+    await page.getByText(/deny subscribe plant\/\+\/secret/).waitFor();
+    await page.getByRole('textbox', { name: 'Topic' }).fill('plant/18/secret');
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page.locator('.verdict').getByText('Change the rule and reload').waitFor();
+  });
+
+  test('bans a client on its own page, which names it already', async () => {
+    const flooder = await broker.connect('device-32');
+    const page = await broker.open('#/');
+    await follow(page, 'Clients', 'device-32');
+    await page.getByRole('button', { name: 'Ban', exact: true }).click();
+    const gone = new Promise<void>((resolve) => flooder.once('close', () => resolve()));
+    await page.getByRole('dialog').getByRole('button', { name: 'Ban' }).click();
+    await saysDone(page, 'Banned; 1 connection was ended');
+    await gone;
+    await expect(broker.connect('device-32')).rejects.toThrow('Banned');
   });
 
   test('finds who floods', async () => {
@@ -60,6 +92,7 @@ describeInBrowser('somebody new to the page', () => {
     await page.getByText('Nothing has happened yet').waitFor();
     await device.publishAsync('plant/2/state', 'x', { qos: 1 });
     await page.getByText('→ PUBLISH').first().waitFor();
+    await page.getByText('→ comes from the client, ← goes to it').waitFor();
   });
 
   test('replays a message that is in quarantine', async () => {
@@ -68,8 +101,12 @@ describeInBrowser('somebody new to the page', () => {
     const page = await broker.open('#/');
     await follow(page, 'Pipelines');
     await page.getByRole('tab', { name: 'Quarantine 1' }).click();
+    await page.getByRole('link', { name: 'meter' }).waitFor();
     await page.locator('tbody a').first().click();
     await page.getByRole('button', { name: 'Replay' }).click();
     await saysDone(page, '1 in quarantine again');
+    await follow(page, 'Overview', 'Dropped');
+    await page.getByRole('link', { name: 'In quarantine' }).first().click();
+    await page.getByRole('cell', { name: /not JSON/ }).waitFor();
   });
 });

@@ -24,6 +24,7 @@ export function TraceEvents({ id, onEnd }: TraceEventsProps) {
   return (
     <>
       {count > events.length && <p class="hint">{text.shown(number(events.length), number(count))}</p>}
+      <p class="hint">{text.howToRead}</p>
       <ol class="events" aria-label={text.events}>
         {events.map((event) => (
           <li key={event.number} class={`event ${kindOf(event)}`}>

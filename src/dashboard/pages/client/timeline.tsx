@@ -39,13 +39,12 @@ function Events({ events }: { readonly events: readonly TimelineEvent[] }) {
 function Details({ event: { event, detail, topic, address, count, time: first } }: { readonly event: TimelineEvent }) {
   return (
     <>
-      {event === 'dropped' ? reasonText(detail) : detail !== '' && <Name text={detail} most={500} isProse />}
       {topic !== null && (
         <>
-          {' '}
-          <Name text={topic} />
+          <Name text={topic} />{' '}
         </>
       )}
+      {event === 'dropped' ? reasonText(detail) : detail !== '' && <Name text={detail} most={500} isProse />}
       {address !== null && <span class="quiet"> {text.from(address)}</span>}
       {count > 1 && <span class="quiet"> {text.again(number(count), time(first))}</span>}
     </>

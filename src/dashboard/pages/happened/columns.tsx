@@ -1,5 +1,6 @@
 /** What the lists of drops say of each. */
 import type { AnswerOf } from '../../api/client.ts';
+import { mayCall } from '../../api/rights.ts';
 import { linkTo } from '../../app/address.tsx';
 import { exactTime, number, time } from '../../format.ts';
 import { Publisher } from '../../parts/client-name.tsx';
@@ -27,9 +28,11 @@ export const dropColumns: readonly Column<Drop>[] = [
   {
     id: 'reason',
     title: text.reason,
-    cell: ({ reason, kind }) => (
-      <span class={kind === 'dropped' ? 'badge warning' : 'badge critical'}>{reasonText(reason)}</span>
-    ),
+    cell: ({ reason, kind }) => {
+      const badge = <span class={kind === 'dropped' ? 'badge warning' : 'badge critical'}>{reasonText(reason)}</span>;
+      const isKept = reason === 'quarantined' && mayCall('quarantine list');
+      return isKept ? <a href={linkTo(['pipelines'], { tab: 'quarantine' })}>{badge}</a> : badge;
+    },
   },
   { id: 'topic', title: text.topic, cell: ({ topic }) => (topic === null ? '–' : <Name text={topic} most={60} />) },
   { id: 'publisher', title: text.publisher, cell: (drop) => <Publisher publisher={drop.publisher} /> },

@@ -1,5 +1,6 @@
 /** `explain`: the way of a message that is not sent, step by step, up to where it stops. */
 import type { AnswerOf, RequestOf } from '../../api/client.ts';
+import { mayCall } from '../../api/rights.ts';
 import { address, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { number } from '../../format.ts';
@@ -68,7 +69,27 @@ function WithoutTopic({ to }: { readonly to: string }) {
         keyOf={({ topicFilter }) => topicFilter}
         empty={<Empty title={text.wantsNothing} />}
       />
+      <Refused to={to} />
     </section>
+  );
+}
+
+/** It may have wanted more than it has. */
+function Refused({ to }: { readonly to: string }) {
+  const { answer } = useAnswer('clients timeline', mayCall('clients timeline') ? { clientId: to } : null);
+  const refused = answer?.items.filter(({ event }) => event === 'subscribeRefused') ?? [];
+  if (refused.length === 0) return null;
+  return (
+    <>
+      <p>{text.wasRefused}</p>
+      <ul class="names">
+        {refused.map(({ topic, detail, time }) => (
+          <li key={`${time} ${topic}`}>
+            {topic !== null && <Name text={topic} />} <Name text={detail} most={500} isProse />
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 

@@ -6,6 +6,7 @@ import { useAnswer } from '../../app/queries.ts';
 import { bytes, number } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
 import { Answered } from '../../parts/answered.tsx';
+import { ClientName, linkToClient } from '../../parts/client-name.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { Name } from '../../parts/name.tsx';
 import { Pages } from '../../parts/pages.tsx';
@@ -26,7 +27,14 @@ const columns: readonly Column<Entry>[] = [
   {
     id: 'publisher',
     title: text.publisher,
-    cell: ({ clientId }) => (clientId === null ? texts.unknown : <Name text={clientId} most={40} />),
+    cell: ({ clientId }) =>
+      clientId === null ? (
+        texts.unknown
+      ) : (
+        <a href={linkToClient(clientId)}>
+          <ClientName clientId={clientId} most={40} />
+        </a>
+      ),
   },
   {
     id: 'pipeline',

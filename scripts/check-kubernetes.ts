@@ -1,7 +1,7 @@
 /**
- * `npm run check:kubernetes`: the manifests of deploy/kubernetes against Kubernetes' own schemas, unknown keys refused, and
- * the ServiceMonitor against the Prometheus operator's. The schemas come in packages, brought into a folder that is removed
- * again: kubernetes-validate (PyPI) and @kubernetes-models/prometheus-operator (npm).
+ * `npm run check:kubernetes`: the manifests of deploy/kubernetes against Kubernetes' own schemas, unknown keys refused,
+ * and the ServiceMonitor against the Prometheus operator's. The schemas come in packages, brought into a folder that is
+ * removed again: kubernetes-validate (PyPI) and @kubernetes-models/prometheus-operator (npm).
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * `npm run check:kubernetes`: the manifests of deploy/kubernetes against Kubernetes' own schemas, unknown keys refused,
- * and the ServiceMonitor against the Prometheus operator's. The schemas come in packages, brought into a folder that is
- * removed again: kubernetes-validate (PyPI) and @kubernetes-models/prometheus-operator (npm).
+ * `npm run check:kubernetes`: the manifests of deploy/kubernetes and deploy/kubernetes-cluster against Kubernetes' own
+ * schemas, unknown keys refused, and the ServiceMonitor against the Prometheus operator's. The schemas come in packages
+ * (kubernetes-validate of PyPI, @kubernetes-models/prometheus-operator of npm), which are removed again.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,6 +21,7 @@ for (const needed of ['python3', 'npm'])
 
 const monitorPackage = '@kubernetes-models/prometheus-operator';
 const manifests = join(projectRoot(), 'deploy/kubernetes');
+const ofCluster = join(projectRoot(), 'deploy/kubernetes-cluster');
 const folder = mkdtempSync(join(tmpdir(), 'sluice-kubernetes-'));
 const run = (file: string, args: readonly string[]) =>
   execFileSync(file, args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -43,11 +44,11 @@ async function faultOfMonitor(file: string): Promise<string | undefined> {
 try {
   run('python3', ['-m', 'venv', 'venv']);
   run('venv/bin/python', ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'kubernetes-validate']);
-  const ofKubernetes = readdirSync(manifests).filter(
-    (file) => file !== 'kustomization.yaml' && file !== 'servicemonitor.yaml',
+  const ofOthers = ['kustomization.yaml', 'servicemonitor.yaml'];
+  const files = [manifests, ofCluster].flatMap((each) =>
+    readdirSync(each).flatMap((file) => (ofOthers.includes(file) ? [] : [join(each, file)])),
   );
   const versions = values.versions.split(',').flatMap((version) => ['-k', version]);
-  const files = ofKubernetes.map((file) => join(manifests, file));
   const { status, stdout, stderr } = spawnSync(
     join(folder, 'venv/bin/kubernetes-validate'),
     ['--strict', ...versions, ...files],

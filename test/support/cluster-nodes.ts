@@ -41,6 +41,8 @@ export interface TestNode {
 }
 
 const recordsBytesMax = 16_000_000;
+/** Why a node ends that was as if killed. */
+const afterDeath = 'its test is over';
 /** As nodes open it. */
 const sessionRecords: StreamSettings = {
   ...{ name: 'sessions', keeps: 'newestOfSubject', whenFull: 'refuse', bytesMax: recordsBytesMax },
@@ -88,7 +90,9 @@ export async function startNode(
     ...times,
     recordsBytesMax,
     messageBytesMax: 16_000_000,
-    ended: (reason, error) => ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`),
+    ended: (reason, error) => {
+      if (reason !== afterDeath) ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`);
+    },
     lost: (after, upTo) => ends.push(`lost (${after}, ${upTo}]`),
   };
   const node = await whenAvailable(() => ClusterNode.open(options));
@@ -120,7 +124,9 @@ export async function startNode(
       // Nothing that it has not written will be.
       if (hasDied) await broker.close({ deadline: new Deadline(100) }).catch(() => {});
       else await broker.close();
-      if (!hasDied) await node.leave();
+      // It would renew its record for ever.
+      if (hasDied) node.membership.fence(afterDeath);
+      else await node.leave();
       await engine.close();
     },
   };

@@ -40,7 +40,7 @@ describeInBrowser('the page of pipelines', () => {
     await eventually(() => rows.count()).toBe(4);
     expect(await rows.first().textContent()).toMatch(/hall\/0bad publishertemperature 2 validate/);
 
-    await rows.nth(1).getByRole('link').click();
+    await rows.nth(1).getByRole('link').first().click();
     await page.locator('.payload').getByText('"n"').waitFor();
     await page.getByText('2 validate').waitFor();
     await page.getByRole('button', { name: 'Replay' }).click();
@@ -57,7 +57,7 @@ describeInBrowser('the page of pipelines', () => {
     await saysDone(page, 'Forgot 2 messages');
     await eventually(() => rows.count()).toBe(2);
 
-    const first = () => rows.first().getByRole('link').getAttribute('href', { timeout: 1_000 });
+    const first = () => rows.first().getByRole('link').first().getAttribute('href', { timeout: 1_000 });
     const before = await first();
     await page.getByRole('button', { name: 'Replay all' }).click();
     await dialog.getByRole('button', { name: 'Replay all' }).click();

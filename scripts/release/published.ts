@@ -3,7 +3,7 @@ const published = [
   /^dist\/.+\.(?:js|cjs|d\.ts|d\.cts)(?:\.map)?$/,
   /^dist\/dashboard\/.+\.(?:html|js|css|svg|json|png|ico)(?:\.br|\.gz)?$/,
   /^config\/.+\.(?:yaml|ts|json)$/,
-  /^(?:deploy|docs)\/[\w/.-]+\.(?:yml|yaml|json|md|svg|png)$/,
+  /^(?:deploy|docs)\/[\w/.-]+\.(?:yml|yaml|conf|json|md|svg|png)$/,
   /^(?:package\.json|LICENSE|[A-Z]+\.md)$/,
 ];
 

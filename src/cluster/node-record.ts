@@ -1,6 +1,7 @@
 /** What a node says of itself, and others of it once it is dead, in its record. */
 import { createHash } from 'node:crypto';
 import type { Sequence } from '../contracts/cluster-engine.ts';
+import { decodeVersioned } from './versioned-json.ts';
 
 /** Of records. Whoever reads another one leaves the node alone that wrote it. */
 const formatVersion = 1;
@@ -27,12 +28,10 @@ export function encodeNode(record: NodeRecord): Uint8Array {
 
 /** Null: something else wrote it, or a version that we do not know. */
 export function decodeNode(bytes: Uint8Array): NodeRecord | null {
-  try {
-    const { v, ...record } = JSON.parse(Buffer.from(bytes).toString()) as NodeRecord & { v: number };
-    return v === formatVersion ? record : null;
-  } catch {
-    return null;
-  }
+  const decoded = decodeVersioned<NodeRecord & { v: number }>(bytes, formatVersion);
+  if (decoded === null) return null;
+  const { v: _, ...record } = decoded;
+  return record;
 }
 
 /** Whether something that belongs to a dead node may fall to `heir`. */

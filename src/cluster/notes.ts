@@ -13,6 +13,7 @@ import {
 } from '../contracts/cluster-engine.ts';
 import { KeyedTasks } from './keyed-tasks.ts';
 import { Conflict, Records, RecordsFull } from './records.ts';
+import { decodeVersioned } from './versioned-json.ts';
 
 export interface ClusterNotesOptions {
   readonly stream: EngineStream;
@@ -95,10 +96,9 @@ export class ClusterNotes {
   /** Finds out what others have written. Rejects with `EngineUnavailable`. */
   refresh(): Promise<void> {
     return this.#tasks.run('', async () => {
-      const { stream } = this.#options;
-      const { last } = await stream.bounds();
-      if (last <= this.#at) return;
-      await stream.scan(this.#at, last, ({ subject, sequence, bytes }) => this.#apply(subject, sequence, bytes));
+      const last = await this.#records.visitSince(this.#at, ({ key, revision, value }) =>
+        this.#apply(key, revision, value),
+      );
       this.#at = Math.max(this.#at, last);
     });
   }
@@ -146,7 +146,7 @@ export class ClusterNotes {
 
   #apply(name: string, sequence: Sequence, bytes: Uint8Array, isWritten = false): void {
     this.#at = Math.max(this.#at, sequence);
-    const record = decode(bytes);
+    const record = decodeVersioned<NoteRecord>(bytes, formatVersion);
     if (record === null) return;
     // The own write is on its way, and counts if it is the last one.
     if (this.#tasks.has(name) && !isWritten) return void this.#passedOver.add(name);
@@ -154,15 +154,5 @@ export class ClusterNotes {
     if (value === null) this.#values.delete(name);
     else this.#values.set(name, value);
     this.onChange(name, value);
-  }
-}
-
-/** Null: something else wrote it, or a version that we do not know. */
-function decode(bytes: Uint8Array): NoteRecord | null {
-  try {
-    const record = JSON.parse(Buffer.from(bytes).toString()) as NoteRecord;
-    return record.v === formatVersion ? record : null;
-  } catch {
-    return null;
   }
 }

@@ -91,18 +91,32 @@ export class Records {
   async scan(visit: (record: StoredRecord) => void): Promise<void> {
     let at = 0;
     for (;;) {
+      const before = at;
       try {
-        const { last } = await this.#stream.bounds();
-        if (last <= at) return;
-        await this.#stream.scan(at, last, ({ sequence, subject, bytes }) => {
-          at = sequence;
-          visit({ key: subject, revision: sequence, value: bytes });
+        const last = await this.visitSince(at, (record) => {
+          at = record.revision;
+          visit(record);
         });
+        if (last <= before) return;
         at = last;
       } catch (error) {
         await this.#pauseAfter(error);
       }
     }
+  }
+
+  /**
+   * Visits the records that were written behind an entry, once. Resolves to the last entry that there was. Rejects with
+   * `EngineUnavailable`.
+   */
+  async visitSince(after: Sequence, visit: (record: StoredRecord) => void): Promise<Sequence> {
+    const { last } = await this.#stream.bounds();
+    if (last > after) {
+      await this.#stream.scan(after, last, ({ sequence, subject, bytes }) => {
+        visit({ key: subject, revision: sequence, value: bytes });
+      });
+    }
+    return last;
   }
 
   /** What waits for an answer rejects instead of asking again: its outcome stays unknown. */

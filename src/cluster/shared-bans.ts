@@ -15,6 +15,7 @@ import {
 } from '../contracts/cluster-engine.ts';
 import { KeyedTasks } from './keyed-tasks.ts';
 import { Conflict, type Records, RecordsFull } from './records.ts';
+import { decodeVersioned } from './versioned-json.ts';
 
 /** Where bans hold. */
 export interface LocalBans {
@@ -87,10 +88,8 @@ export class ClusterBans implements SharedBans {
 
   refresh(): Promise<void> {
     return this.#tasks.run(subject, async () => {
-      const { stream } = this.#options;
-      const { last } = await stream.bounds();
-      if (last > this.#at)
-        await stream.scan(this.#at, last, ({ sequence, bytes }) => this.#apply(sequence, bytes, false));
+      const { records } = this.#options;
+      const last = await records.visitSince(this.#at, ({ revision, value }) => this.#apply(revision, value, false));
       this.#at = Math.max(this.#at, last);
     });
   }
@@ -146,7 +145,7 @@ export class ClusterBans implements SharedBans {
     const { records, stream } = this.#options;
     const past: string[] = [];
     await records.scan(({ key, value }) => {
-      const record = decode(value);
+      const record = decodeVersioned<BanRecord>(value, formatVersion);
       if (record?.isLifted === true || (record !== null && record.ban.until <= this.#options.now())) past.push(key);
     });
     for (const key of past) await stream.purgeSubject(key);
@@ -154,7 +153,7 @@ export class ClusterBans implements SharedBans {
 
   #apply(sequence: Sequence, bytes: Uint8Array, isStart: boolean): void {
     this.#at = Math.max(this.#at, sequence);
-    const record = decode(bytes);
+    const record = decodeVersioned<BanRecord>(bytes, formatVersion);
     if (record === null) return;
     const { ban, disconnect, isLifted, by } = record;
     if (isLifted) {
@@ -176,13 +175,3 @@ export class ClusterBans implements SharedBans {
 }
 
 const keyOf = ({ address, user, client }: BanTarget) => JSON.stringify([address, user, client]);
-
-/** Null: something else wrote it, or a version that we do not know. */
-function decode(bytes: Uint8Array): BanRecord | null {
-  try {
-    const record = JSON.parse(Buffer.from(bytes).toString()) as BanRecord;
-    return record.v === formatVersion ? record : null;
-  } catch {
-    return null;
-  }
-}
